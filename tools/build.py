@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Configure and build a kernel from the prepared tree; every named configuration has its own build directory."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+
+from common import Failure, PROJECT, Progress, cache, environment, main
+from tree import prepared
+
+# name: ARCH, fragments in tests/kunit/, files that a first build compiles (a guess until there was one)
+CONFIGS = {
+    "uml": ("um", [".kunitconfig", "uml.config"], 750),
+    "x86_64": ("x86_64", [".kunitconfig", "x86_64.config"], 900),
+    "x86_64-kasan": ("x86_64", [".kunitconfig", "x86_64.config", "kasan.config"], 900),
+}
+
+COMPILED = re.compile(r"  (CC|AS|RUSTC|HOSTCC|HOSTRUSTC|BINDGEN)\b")
+KBUILD_LINE = re.compile(r"  [A-Z0-9]+ |make(\[\d+\])?:")
+
+
+def tools():
+    """What the kernel's make is told about the toolchain."""
+    return {
+        "LLVM": "1",
+        "CC": "ccache clang",
+        "RUSTC": "/usr/bin/rustc",
+        "RUSTDOC": "/usr/bin/rustdoc",
+        "RUSTFMT": "/usr/bin/rustfmt",
+        "CLIPPY_DRIVER": "/usr/bin/clippy-driver",
+        "BINDGEN": bindgen(),
+        # Constant, so that nothing is linked again for the date's sake.
+        "KBUILD_BUILD_TIMESTAMP": "@0",
+        "KBUILD_BUILD_USER": "nonblock",
+        "KBUILD_BUILD_HOST": "nonblock",
+    }
+
+
+def bindgen():
+    own = cache() / "tools/bindgen/bin/bindgen"
+    return str(own if own.exists() else "/usr/bin/bindgen")
+
+
+def make(tree, name, *words):
+    """The make command for configuration `name`."""
+    arch = CONFIGS[name][0]
+    variables = {"ARCH": arch, "O": tree.root / name} | tools()
+    return ["make", "-C", str(tree.src), *(f"{key}={value}" for key, value in variables.items()), *words]
+
+
+def configure(tree, name):
+    """Make .config from the fragments with the kernel's kunit.py, which refuses one that does not hold all of them."""
+    arch, fragments, _ = CONFIGS[name]
+    fragments = [PROJECT / "tests/kunit" / fragment for fragment in fragments]
+    for fragment in fragments:
+        if not fragment.exists():
+            raise Failure(f"{fragment.relative_to(PROJECT)} is missing")
+    obj = tree.root / name
+    stamp = obj / ".configured"
+    inputs = config_inputs(tree, fragments)
+    if stamp.exists() and stamp.read_text() == inputs and (obj / ".config").exists():
+        return
+    for old in (stamp, obj / ".progress"):
+        old.unlink(missing_ok=True)
+    # kunit.py keeps a .config that has the options even if Kconfig files changed.
+    (obj / ".config").unlink(missing_ok=True)
+    # In one file a later fragment wins over an earlier; given as several, kunit.py refuses to choose.
+    wanted = obj / "fragments.config"
+    wanted.write_text("".join(fragment.read_text() for fragment in fragments))
+    command = ["tools/testing/kunit/kunit.py", "config", f"--arch={arch}", f"--build_dir={obj}",
+               f"--kunitconfig={wanted}"]
+    command += [f"--make_options={key}={value}" for key, value in tools().items()]
+    log = result_folder(tree, name) / "config.log"
+    with open(log, "w") as out:
+        result = subprocess.run(["python3", *command], cwd=tree.src, env=environment(), stdin=subprocess.DEVNULL,
+                                stdout=out, stderr=subprocess.STDOUT)
+    if result.returncode:
+        text = log.read_text(errors="replace")
+        missing = re.findall(r"Missing: (.*)", text)
+        reason = f"options that could not be had: {missing[0]}" if missing else text.strip().splitlines()[-1]
+        raise Failure(f"{name} cannot be configured: {reason} (log: {log})")
+    stamp.write_text(inputs)
+
+
+def config_inputs(tree, fragments):
+    """Changes when .config has to be made again: for other options, other Kconfig files, another toolchain."""
+    kconfigs = [tree.src / path for path in sorted(tree.ours()) if pathlib.Path(path).name.startswith("Kconfig")]
+    digest = hashlib.sha256()
+    for path in [*fragments, *(path for path in kconfigs if path.exists())]:
+        digest.update(path.read_bytes())
+    path = environment()["PATH"]
+    for tool in ("clang", "ld.lld", "/usr/bin/rustc", bindgen()):
+        found = shutil.which(tool, path=path)
+        if not found:
+            raise Failure(f"{tool} is not installed: run tools/setup")
+        stat = os.stat(found)
+        digest.update(f"{tool} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def result_folder(tree, name):
+    folder = tree.results / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def build(tree, name, *targets):
+    """Build configuration `name`, show how far it is, and return its build directory."""
+    obj = tree.root / name
+    obj.mkdir(exist_ok=True)
+    configure(tree, name)
+    touch_warned(tree, obj)
+    log = result_folder(tree, name) / "build.log"
+    jobs = len(os.sched_getaffinity(0))
+    if run_make(tree, name, log, make(tree, name, f"-j{jobs}", *(targets or ["all"]))):
+        raise Failure(f"{name} does not build:\n{explain(log.read_text(errors='replace'))}\nlog: {log}")
+    check_warnings(tree, name, log)
+    return obj
+
+
+def run_make(tree, name, log, command):
+    """Run make with its output in `log`, and count the files of a first build over interruptions; its exit code."""
+    obj = tree.root / name
+    state_file = obj / ".progress"
+    state = json.loads(state_file.read_text()) if state_file.exists() else {"done": 0, "total": None}
+    first = state["total"] is None
+    count = 0
+
+    def read(stream):
+        nonlocal count
+        with open(log, "w", buffering=1) as out:
+            for line in stream:
+                out.write(line)
+                count += bool(COMPILED.match(line))
+
+    def status():
+        if not first:
+            return f"{count} files built"
+        return f"{state['done'] + count} of ~{max(CONFIGS[name][2], state['done'] + count)} files"
+
+    progress = Progress(name)
+    process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace")
+    reader = threading.Thread(target=read, args=(process.stdout,))
+    reader.start()
+    try:
+        while reader.is_alive():
+            progress.update(status())
+            reader.join(1)
+        process.wait()
+    except KeyboardInterrupt:
+        # make takes half-written files away before it ends.
+        process.terminate()
+        process.wait()
+        reader.join()
+        raise
+    finally:
+        if first:
+            finished = process.returncode == 0
+            total = state["done"] + count
+            state_file.write_text(json.dumps({"done": total, "total": total if finished else None}))
+    progress.done(status() if count else None)
+    return process.returncode
+
+
+def blocks(text, start):
+    """The messages in a build log that begin with `start`, each with the lines that belong to it."""
+    found, current = [], None
+    for line in text.splitlines():
+        if start.search(line):
+            current = [line]
+            found.append(current)
+        elif not line.strip() or KBUILD_LINE.match(line):
+            current = None
+        elif current and len(current) < 30:
+            current.append(line)
+    return ["\n".join(block) for block in found]
+
+
+def explain(text):
+    """What went wrong in a build, from its log."""
+    if "No space left on device" in text:
+        return f"no space left in {cache()}: make room, or set NONBLOCK_CACHE to a folder that has some"
+    errors = blocks(text, re.compile(r"(^|\s)(fatal )?error(\[E\d+\])?: |^ERROR: |undefined reference"))
+    errors = errors or blocks(text, re.compile(r"\*\*\* "))[:1] or text.splitlines()[-15:]
+    return "\n".join(errors[:8])
+
+
+def check_warnings(tree, name, log):
+    """Fail for a warning in a file of the project; show any other."""
+    warned = set()
+    for block in blocks(log.read_text(errors="replace"), re.compile(r"(^|\s)warning: |^WARNING: ")):
+        print(block)
+        warned |= {path for path in tree.ours() if path in block or re.sub(r"\.\w+$", ".o", path) in block}
+    if warned:
+        (tree.root / name / ".warned").write_text("\n".join(sorted(warned)))
+        raise Failure(f"{name}: warnings in {', '.join(sorted(warned))} (log: {log})")
+
+
+def touch_warned(tree, obj):
+    """Have what was warned about last time compiled again: make would not say it twice."""
+    warned = obj / ".warned"
+    if warned.exists():
+        for path in warned.read_text().split():
+            if (tree.src / path).exists():
+                (tree.src / path).touch()
+        warned.unlink()
+
+
+def run(names):
+    for name in names or ["uml", "x86_64"]:
+        if name not in CONFIGS:
+            raise Failure(f"no configuration {name}: there are {', '.join(CONFIGS)}")
+        with prepared() as tree:
+            print(f"{name}: {build(tree, name)}")
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What every tool needs: where the cache is, how to fail in one line, how to show progress."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+VERSION = "7.3"
+
+
+class Failure(Exception):
+    """Something the user can do something about; shown as one line, or as the lines given."""
+
+
+def cache():
+    """The folder outside the checkout in which everything that can be made again is kept."""
+    default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return pathlib.Path(os.environ.get("NONBLOCK_CACHE") or default / "nonblock").absolute()
+
+
+def environment():
+    """The environment of every program we start.
+
+    Nothing of the caller's can change what is built: neither the MAKEFLAGS of the make that called us, nor a KCFLAGS or
+    ARCH that is exported, nor another toolchain that comes first in PATH.
+    """
+    env = {
+        "PATH": "/usr/lib/llvm-19/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "CCACHE_DIR": str(cache() / "ccache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return env | {name: os.environ[name] for name in ("HOME", "TERM", "TMPDIR") if name in os.environ}
+
+
+def output(command, **kwargs):
+    """Run a command and return the completed process, with stdout and stderr together as text."""
+    return subprocess.run([str(word) for word in command], env=environment(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **kwargs)
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Hold `folder` for this process: two runs at once would write the same files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            print(f"waiting for another run (pid {lock.read().strip()}) that uses {folder} ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        lock.truncate()
+        print(os.getpid(), file=lock, flush=True)
+        yield
+
+
+class Progress:
+    """How far a long step is: one line that changes on a terminal, a line every 30 s in a log."""
+
+    def __init__(self, label):
+        self.label = label
+        self.start = self.shown = time.monotonic()
+
+    def elapsed(self):
+        seconds = int(time.monotonic() - self.start)
+        return f"{seconds // 60}:{seconds % 60:02}"
+
+    def update(self, text):
+        line = f"{self.label}: {text}, {self.elapsed()}"
+        if sys.stdout.isatty():
+            print(f"\r\033[K{line}", end="", flush=True)
+        elif time.monotonic() - self.shown >= 30:
+            self.shown = time.monotonic()
+            print(line, flush=True)
+
+    def done(self, text=None):
+        """End the line; with `text`, leave that behind."""
+        if sys.stdout.isatty():
+            print("\r\033[K", end="", flush=True)
+        if text:
+            print(f"{self.label}: {text}, {self.elapsed()}", flush=True)
+
+
+def main(run):
+    """Call `run(arguments)` and turn what went wrong into one line and an exit code."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except Failure as failure:
+        message, code = f"error: {failure}", 1
+    except KeyboardInterrupt:
+        message, code = "interrupted; the same command goes on from here", 130
+    except OSError as error:
+        message, code = f"error: {error}", 1
+        if error.errno == errno.ENOSPC:
+            message = f"error: no space left in {cache()}: make room, or set NONBLOCK_CACHE to a folder that has some"
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(code)

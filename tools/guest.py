@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a kernel, UML or QEMU, and keep what it says."""
+
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+from common import Failure, PROJECT, Progress, cache, environment, output
+
+QEMU = "qemu-system-x86_64"
+SCENARIOS = PROJECT / "tests/vm"
+
+# No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
+APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"
+
+
+class Run:
+    """One boot: console.log, for scenarios ktap.log, and what went wrong outside of them."""
+
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.console = folder / "console.log"
+        self.ktap = folder / "ktap.log"
+        self.own = folder / "host.log"
+        for log in (self.console, self.ktap, self.own):
+            log.unlink(missing_ok=True)
+        self.problem = None
+        self.seconds = 0.0
+
+    def boot(self, label, command, limit, stdout):
+        """Run `command` for at most `limit` seconds with its output in `stdout`."""
+        progress = Progress(label)
+        start = time.monotonic()
+        with open(stdout, "wb") as out:
+            # Its own session: UML consists of several processes, and all of them have to go.
+            process = subprocess.Popen([str(word) for word in command], env=environment(), stdin=subprocess.DEVNULL,
+                                       stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                while process.poll() is None and time.monotonic() - start < limit:
+                    progress.update(f"running, at most {limit} s")
+                    with_timeout(process, 1)
+                if process.poll() is None:
+                    self.problem = f"not finished after {limit} s"
+                elif process.returncode:
+                    self.problem = f"{pathlib.Path(command[0]).name} exited with {process.returncode}"
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        progress.done()
+        self.seconds = time.monotonic() - start
+        return self
+
+
+def with_timeout(process, seconds):
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def uml(label, obj, folder, append, limit=120):
+    """Boot the UML kernel in `obj`."""
+    run = Run(folder)
+    command = [obj / "linux", "mem=512M", "console=tty", "panic=-1", *append]
+    return run.boot(label, command, limit, run.console)
+
+
+def qemu(label, obj, folder, append, limit=300, memory="512M", initrd=None):
+    """Boot the x86_64 kernel in `obj`."""
+    run = Run(folder)
+    command = qemu_command(obj, accelerator(obj), append, memory, initrd)
+    command += ["-display", "none", "-serial", f"file:{run.console}", "-serial", f"file:{run.ktap}"]
+    run.boot(label, command, limit, run.own)
+    if run.problem and not run.console.exists():
+        run.problem += ": " + run.own.read_text(errors="replace").strip()
+    return run
+
+
+def qemu_command(obj, accel, append, memory, initrd=None):
+    command = [QEMU, *accel, "-smp", "2", "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
+               "-kernel", obj / "arch/x86/boot/bzImage", "-append", " ".join([APPEND, *append])]
+    return command + (["-initrd", initrd] if initrd else [])
+
+
+def accelerator(obj):
+    """KVM if a boot proves that it works here, else emulation."""
+    return ["-accel", "kvm", "-cpu", "host"] if kvm_works(obj) else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def kvm_works(obj):
+    """Whether the kernel in `obj` boots with KVM; asked once per boot of this machine.
+
+    That /dev/kvm opens says little: there are machines on which a guest then hangs before its first line.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    this_boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    memory = cache() / "kvm"
+    if memory.exists() and memory.read_text().split()[:1] == [this_boot]:
+        return memory.read_text().split()[1] == "yes"
+    # Without an init the kernel panics as soon as it is up, and so ends the probe.
+    run = Run(cache() / "kvm-probe")
+    command = qemu_command(obj, ["-accel", "kvm", "-cpu", "host"], ["kunit.enable=0"], "256M")
+    run.boot("trying KVM", [*command, "-display", "none", "-serial", f"file:{run.console}"], 15, run.own)
+    works = run.problem is None and "Kernel panic" in run.console.read_text(errors="replace")
+    memory.write_text(f"{this_boot} {'yes' if works else 'no'}\n")
+    print(f"KVM {'works' if works else 'does not work'} on this machine{'' if works else ': emulating instead'}")
+    return works
+
+
+def scenarios():
+    """The scenarios in tests/vm: name, and the settings in its header (`# memory: 256M`, `# timeout: 120`)."""
+    found = {}
+    for script in sorted(SCENARIOS.glob("*.sh")):
+        found[script.stem] = {"memory": "512M", "timeout": "120"}
+        found[script.stem] |= dict(re.findall(r"^# (memory|timeout): (\w+)$", script.read_text(), re.M))
+    return found
+
+
+def scenario(label, name, settings, obj, folder, initrd):
+    """Boot a guest that runs the scenario `name`."""
+    append = [f"scenario={name}", "kunit.enable=0"]
+    return qemu(label, obj, folder, append, int(settings["timeout"]), settings["memory"], initrd)
+
+
+def initramfs(tree, obj):
+    """Pack what a guest needs into an initramfs: busybox, tools/init, modules, programs and scenarios."""
+    lines = [f"dir /{folder} 755 0 0" for folder in
+             ("bin", "dev", "proc", "sys", "tmp", "tests", "lib", "lib/modules", "root")]
+    lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
+    files = {"/init": PROJECT / "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
+    if not files["/bin/busybox"].exists():
+        files["/bin/busybox"] = pathlib.Path("/bin/busybox")
+    modules = (obj / "modules.order").read_text().split()
+    files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
+              for module in modules}
+    files |= {f"/tests/{script.name}": script for script in SCENARIOS.glob("*.sh")}
+    files |= {f"/tests/{program.name}": program for program in programs(tree)}
+    lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
+    contents = tree.root / "initramfs.list"
+    contents.write_text("\n".join(lines) + "\n")
+    image = obj / "initramfs.cpio"
+    with open(image, "wb") as out:
+        result = subprocess.run([obj / "usr/gen_init_cpio", contents], stdout=out, stderr=subprocess.PIPE, text=True)
+    if result.returncode:
+        raise Failure(f"cannot pack the initramfs: {result.stderr.strip()}")
+    return image
+
+
+def programs(tree):
+    """Compile tests/vm/*.c; ccache makes it quick when nothing changed."""
+    folder = tree.root / "programs"
+    folder.mkdir(exist_ok=True)
+    compiled = []
+    for source in sorted(SCENARIOS.glob("*.c")):
+        target = folder / source.stem
+        flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+                 "-I", tree.src / "tools/testing/selftests", "-I", tree.src / "samples/rust"]
+        steps = [["ccache", "clang", *flags, "-c", source, "-o", target.with_suffix(".o")],
+                 ["clang", "-static", "-pthread", target.with_suffix(".o"), "-o", target]]
+        for step in steps:
+            result = output(step)
+            if result.returncode:
+                raise Failure(f"{source.relative_to(PROJECT)} does not compile:\n{result.stdout}"
+                              f"{shlex.join(map(str, step))}")
+        compiled.append(target)
+    return compiled

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Judge a kernel log: every report in it that no test announced is a failure.
+
+A test that provokes a report on purpose says so in the kernel log before it does, and ends the announcement after:
+
+    expect-report: 1 BUG: sleeping function called
+    ...
+    expect-report: end
+
+In between there have to be exactly that many reports whose header contains that text. Several announcements may be open
+at once; `end` closes them all.
+"""
+
+import pathlib
+import re
+import sys
+
+from common import Failure, main
+
+# What begins a report.
+HEADER = re.compile("|".join([
+    r"\bBUG: ", r"\bWARNING: ", r"kernel BUG at ", r"-\[ cut here \]-", r"\bOops: ", r"Kernel panic - ",
+    r"general protection fault", r"Unable to handle", r"\bpanicked at ", r"DEBUG_LOCKS_WARN_ON",
+    r"INFO: (task .* blocked|lockdep is turned off|trying to register|rcu_|NMI handler)", r"rcu: .*\bstall",
+    r"soft lockup", r"hard LOCKUP", r"\bK[AC]SAN: ", r"\bUBSAN: ", r"\bKFENCE: ",
+    r"unreferenced object", r"kmemleak: (\d+ new|.*disabled)", r"page_owner",
+    r"refcount_t: ", r"list_(add|del) corruption", r"sysfs: cannot create duplicate", r"page allocation failure",
+    r"possible (circular|recursive) locking", r"inconsistent lock state", r"bad unlock balance", r"held lock freed",
+    r"still has locks held", r"suspicious RCU usage", r"Invalid wait context",
+    r"Segmentation fault", r"\bsegfault\b", r"Call Trace:",
+]))
+
+# What also stands inside a report and begins one only outside.
+INSIDE = re.compile(r"Call Trace:|\bOops: |INFO: lockdep is turned off|general protection fault|page_owner")
+
+# A report of one line, without a call trace.
+SINGLE = re.compile(r"kmemleak: |INFO: lockdep is turned off|Segmentation fault|segfault")
+
+# These print a call trace and are none of our business: the OOM killer doing its work.
+HARMLESS = re.compile(r"invoked oom-killer: ")
+
+ANNOUNCE = re.compile(r"expect-report: (.*)")
+STAMP = re.compile(r"(<\d+>)?(\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?)?")
+RESULT = re.compile(r"\s*(not )?ok \d+ ")
+FRAME = re.compile(r"\s*(\[<?[0-9a-f]+>?\]|\?|</?[A-Z]+>|[\w.$]+\+0x)")
+
+BODY_LIMIT = 200    # lines after a header in which its call trace has to begin
+SHOWN = 30          # lines of a report that are printed
+
+
+class Report:
+    def __init__(self, line, announced):
+        self.header = line
+        self.lines = [line]
+        self.announced = announced
+        self.length = 0
+        self.in_header = "cut here" in line
+        self.tracing = "Call Trace:" in line
+        self.tagged = False
+
+    def add(self, text):
+        """Take the next line of the log; whether the report goes on after it."""
+        self.length += 1
+        if len(self.lines) < SHOWN:
+            self.lines.append(text)
+        if self.in_header:
+            # A warning's own text comes between "cut here" and the place.
+            self.header += "\n" + text
+            self.in_header = not re.match(r"WARNING: |kernel BUG at ", text) and self.length < 20
+        if not self.tracing:
+            self.tracing = "Call Trace:" in text
+            return self.length < BODY_LIMIT
+        self.tagged = self.tagged or "<TASK>" in text
+        if self.tagged:
+            return "</TASK>" not in text
+        return bool(FRAME.match(text))
+
+
+class Announcement:
+    def __init__(self, count, text):
+        self.count, self.text, self.seen = count, text, 0
+
+
+def judge(log):
+    """The problems in the text of a kernel log, each with its lines; none if the log is as announced."""
+    problems, reports, announced, announcements = [], [], [], []
+    unfinished = []     # reports whose last line is still to come; one can stand inside another
+    for line in log.splitlines():
+        text = line[STAMP.match(line).end():].rstrip()
+        announce = ANNOUNCE.search(text)
+        if announce:
+            unfinished = []
+            words = announce[1].strip()
+            match = re.fullmatch(r"([1-9]\d*) (.+)", words)
+            if match:
+                announced = announced + [Announcement(int(match[1]), match[2])]
+                announcements.append(announced[-1])
+            elif words == "end" and announced:
+                announced = []
+            else:
+                problems.append(f"not an announcement (expect-report: N TEXT) or nothing to end: {text}")
+        elif HARMLESS.search(text):
+            unfinished.append(Report(text, None))
+        elif begins_report(text, unfinished):
+            reports.append(Report(text, announced))
+            if not SINGLE.search(text):
+                unfinished.append(reports[-1])
+        elif unfinished and not unfinished[-1].add(text):
+            unfinished.pop()
+    for announcement in announced:
+        problems.append(f"announced and not ended: {announcement.text}")
+    for report in reports:
+        matching = [a for a in report.announced if a.text in report.header]
+        if matching:
+            next((a for a in matching if a.seen < a.count), matching[0]).seen += 1
+        else:
+            problems.append("unexpected report:\n" + "\n".join(report.lines))
+    for announcement in announcements:
+        if announcement.seen != announcement.count:
+            problems.append(f"expected {announcement.count} of '{announcement.text}', saw {announcement.seen}")
+    return problems
+
+
+def begins_report(text, unfinished):
+    if not HEADER.search(text) or RESULT.match(text):
+        return False
+    return not unfinished or not (unfinished[-1].in_header or INSIDE.search(text))
+
+
+def run(files):
+    if len(files) != 1:
+        raise Failure("usage: tools/log.py FILE")
+    problems = judge(pathlib.Path(files[0]).read_text(errors="replace"))
+    print("\n\n".join(problems) or "the log is clean")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    main(run)

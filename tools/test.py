@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Run the tests, show a table, and end with the line `N passed, N failed, N skipped`."""
+
+import io
+import re
+import time
+import unittest
+
+import guest
+import ktap
+import log
+from build import build
+from common import Failure, PROJECT, main
+from tree import prepared
+
+
+class Table:
+    """Results as they come in."""
+
+    def __init__(self):
+        self.total = [0, 0, 0]
+        print(f"{'suite':30} passed failed skipped seconds")
+
+    def row(self, name, passed, failed, skipped, seconds, details=""):
+        print(f"{name:30} {passed:6} {failed:6} {skipped:7} {seconds:7.1f}", flush=True)
+        if failed:
+            print("".join(f"    {line}\n" for line in details.strip().splitlines()), end="", flush=True)
+        self.total = [sum(pair) for pair in zip(self.total, (passed, failed, skipped))]
+
+    def end(self):
+        """Print the last line; the exit code."""
+        passed, failed, skipped = self.total
+        print(f"{passed} passed, {failed} failed, {skipped} skipped")
+        return 1 if failed or not passed else 0
+
+
+def tools(table):
+    """The unit tests of the tools themselves."""
+    start = time.monotonic()
+    stream = io.StringIO()
+    suite = unittest.defaultTestLoader.discover(str(PROJECT / "tests/tools"))
+    result = unittest.TextTestRunner(stream, buffer=True).run(suite)
+    failed = len(result.failures) + len(result.errors)
+    skipped = len(result.skipped)
+    table.row("tools", result.testsRun - failed - skipped, failed, skipped, time.monotonic() - start,
+              stream.getvalue())
+
+
+def judge(table, tree, name, run, results, problems=()):
+    """Count the test cases in the file `results`; that the kernel's log is clean is one more."""
+    console = run.console.read_text(errors="replace") if run.console.exists() else ""
+    passed, failed, skipped, details = ktap.count(tree, results) if results.exists() else (0, 1, 0, "no KTAP")
+    problems = [*filter(None, [run.problem, *problems]), *log.judge(console)]
+    details = "\n".join([details, *problems, f"log: {run.console}"])
+    table.row(name, passed + (not problems), failed + bool(problems), skipped, run.seconds, details)
+
+
+def kunit_uml(table, tree):
+    obj = build(tree, "uml")
+    run = guest.uml("kunit-uml", obj, tree.results / "kunit-uml", ["kunit.enable=1", "kunit_shutdown=halt"])
+    judge(table, tree, "kunit-uml", run, run.console)
+
+
+def kunit_x86_64(table, tree, config):
+    name = f"kunit-{config}"
+    obj = build(tree, config)
+    run = guest.qemu(name, obj, tree.results / name, ["kunit.enable=1", "kunit_shutdown=reboot"])
+    judge(table, tree, name, run, run.console)
+
+
+def vm(table, tree, config):
+    found = guest.scenarios()
+    if not found:
+        return
+    obj = build(tree, config)
+    initrd = guest.initramfs(tree, obj)
+    for scenario, settings in found.items():
+        name = f"vm-{scenario}" + config.removeprefix("x86_64")
+        run = guest.scenario(name, scenario, settings, obj, tree.results / name, initrd)
+        text = run.ktap.read_text(errors="replace").replace("\r", "") if run.ktap.exists() else ""
+        code = re.search(r"^# exit code (\d+)$", text, re.M)
+        ended = "the scenario did not end" if not code else f"exit code {code[1]}" if code[1] != "0" else None
+        judge(table, tree, name, run, run.ktap, [ktap.plan_problem(text), ended])
+
+
+def run(arguments):
+    which = arguments[0] if arguments else "all"
+    with prepared() as tree:
+        table = Table()
+        try:
+            if which != "kasan":
+                tools(table)
+                kunit_uml(table, tree)
+            if which == "all":
+                kunit_x86_64(table, tree, "x86_64")
+                vm(table, tree, "x86_64")
+            if which == "kasan":
+                kunit_x86_64(table, tree, "x86_64-kasan")
+                vm(table, tree, "x86_64-kasan")
+        except Failure as failure:
+            # A kernel that does not build is a failed test, and the rest would not tell more.
+            table.row("(not finished)", 0, 1, 0, 0, f"error: {failure}")
+        return table.end()
+
+
+if __name__ == "__main__":
+    main(run)
