@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! MMU notifiers.
+//!
+//! A driver whose device works on the memory of a process, through page tables of its own, has to
+//! let go of a page before the process loses it. MMU notifiers tell the driver when. There are two
+//! kinds:
+//!
+//! - A [`Registration`] is called for every change in an address space.
+//! - An [interval notifier](interval::Notifier) is called for changes in one range of addresses,
+//!   and comes with a sequence count against which the driver can validate pages that it looked up
+//!   without a lock.
+//!
+//! # Non-blocking invalidations
+//!
+//! Usually a callback may sleep, but must not wait for memory: memory is what the invalidation may
+//! be about to free. The OOM reaper and [`process_mrelease(2)`] are stricter: with the system out
+//! of memory they ask drivers to let go of the memory of a dying process *without blocking*, and
+//! pass over memory whose driver refuses.
+//!
+//! In C that is one callback with a flag and a boolean result. Here it is two callbacks:
+//!
+//! | Callback                                 | May sleep | May refuse              |
+//! |------------------------------------------|-----------|-------------------------|
+//! | [`start`], [`invalidate`]                | yes       | no                      |
+//! | [`try_start`], [`try_invalidate`]        | no        | if `Refusal` allows it  |
+//!
+//! The non-blocking ones run in a [non-blocking section](crate::nonblock), so a sleep in them is
+//! reported with `CONFIG_DEBUG_ATOMIC_SLEEP`, and are passed the guard of it.
+//!
+//! # Context of the callbacks
+//!
+//! Callbacks run in the task that changes the address space, which need not belong to it. The
+//! `mmap_lock`, the locks of the reverse mapping and, for a folio that is being reclaimed, its
+//! lock may be held. Reclaim calls them, so a callback must not allocate memory in a way that may
+//! reclaim, and must not take a lock that is elsewhere held over such an allocation, over an
+//! access to user memory, or over [`interval::Notifier::read_begin`]. Lockdep checks all of that
+//! through the map that the core holds around the callbacks, as soon as each half has been seen
+//! once.
+//!
+//! Any number of callbacks may run at the same time, also before the constructor of the
+//! notifier has returned, and also when the address space has no users any more. So a callback
+//! must not drop the last [`MmWithUser`] of the address space; see [`MmWithUser::into_mmput_async`].
+//!
+//! # Removal
+//!
+//! Dropping a notifier sleeps until its callbacks have returned. Doing it in one of its own
+//! callbacks, or with a lock held that they take, is a deadlock, which lockdep reports.
+//!
+//! A notifier that is leaked goes on being called for as long as the address space lives. Its
+//! memory is leaked with it, so that is safe, unless the code of the callbacks goes away: a module
+//! must not be unloaded after it leaked a notifier.
+//!
+//! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
+//!
+//! [`process_mrelease(2)`]: https://man7.org/linux/man-pages/man2/process_mrelease.2.html
+//! [`start`]: Operations::start
+//! [`try_start`]: Operations::try_start
+//! [`invalidate`]: interval::Operations::invalidate
+//! [`try_invalidate`]: interval::Operations::try_invalidate
+
+use crate::{
+    bindings,
+    container_of,
+    error::{
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
+    nonblock::{
+        non_block,
+        NonBlockGuard, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use core::{
+    convert::Infallible,
+    ops::Deref, //
+};
+
+pub mod interval;
+
+mod range;
+pub use self::range::{
+    Event,
+    Owner,
+    Range, //
+};
+
+/// The answer of a non-blocking callback that would have had to block.
+///
+/// The caller then leaves the memory alone. The OOM reaper tries again, ten times in all and
+/// 100 ms apart, before it gives up on the process.
+///
+/// Corresponds to `-EAGAIN` of `invalidate_range_start`, and to `false` of an interval notifier's
+/// `invalidate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WouldBlock;
+
+/// What a non-blocking callback may answer instead of doing its work.
+///
+/// It is either [`WouldBlock`], or [`Infallible`] for a driver that never has to block and so can
+/// always let go.
+#[diagnostic::on_unimplemented(
+    message = "a non-blocking callback cannot answer `{Self}`",
+    label = "neither `WouldBlock` nor `Infallible`",
+    note = "the only failure that the core can deal with is that the callback would block"
+)]
+pub trait Refusal: private::Refusal {}
+
+impl Refusal for WouldBlock {}
+impl Refusal for Infallible {}
+
+mod private {
+    /// Seals [`super::Refusal`].
+    pub trait Refusal {
+        /// Whether there is a value of the type.
+        const POSSIBLE: bool;
+    }
+
+    impl Refusal for super::WouldBlock {
+        const POSSIBLE: bool = true;
+    }
+
+    impl Refusal for core::convert::Infallible {
+        const POSSIBLE: bool = false;
+    }
+}
+
+/// The callbacks of a [`Registration`].
+///
+/// Each callback that is left out costs nothing. See the [module](self) for the context in which
+/// they run.
+///
+/// Implementations must have `start` and `try_start` or neither, and a notifier with an `end`
+/// cannot refuse: a start that refuses gets no end, but neither does it know whether another
+/// notifier refused after it. Both are checked when the driver is compiled.
+#[vtable]
+pub trait Operations: Send + Sync + Sized + 'static {
+    /// What [`try_start`](Operations::try_start) may answer.
+    type Refusal: Refusal;
+
+    /// The address space is going away, or the notifier is being removed.
+    ///
+    /// The device must not use the memory from here on: its pages are freed when the callback has
+    /// returned. It may sleep.
+    ///
+    /// It is called when the last user of the address space is gone, and when the [`Registration`]
+    /// is dropped before that. If the two happen at the same time it is called **twice, possibly
+    /// at the same time**.
+    ///
+    /// Called by the C functions `exit_mmap()` and `mmu_notifier_unregister()`.
+    fn release(&self, mm: &Mm) {
+        let _ = mm;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` is about to change.
+    ///
+    /// When it returns the device must have stopped using the pages of the range, and must not
+    /// start again before the matching [`end`](Operations::end). It may sleep, with the
+    /// limitations that the [module](self) lists.
+    ///
+    /// Corresponds to `invalidate_range_start` of a range that is blockable.
+    fn start(&self, range: Range<'_>) {
+        let _ = range;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` is about to change, and the caller cannot wait.
+    ///
+    /// Like [`start`](Operations::start), but must not block: locks may only be tried for. If that
+    /// is not enough to do the work it is refused, and the caller leaves the memory alone.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] if the work could not be done without blocking.
+    ///
+    /// Corresponds to `invalidate_range_start` of a range that is not blockable.
+    fn try_start(&self, range: Range<'_>, nb: &NonBlockGuard) -> Result<(), Self::Refusal> {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` has changed.
+    ///
+    /// It is called for every [`start`](Operations::start) and
+    /// [`try_start`](Operations::try_start), also if another notifier refused and the change did
+    /// not take place, but **not** if the registration is dropped in between. Starts and ends of
+    /// several ranges overlap.
+    ///
+    /// It is called after blocking and non-blocking starts alike, so it must not block.
+    ///
+    /// Corresponds to `invalidate_range_end`.
+    fn end(&self, range: Range<'_>, nb: &NonBlockGuard) {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// A notifier for every change in an address space.
+///
+/// It keeps the address space's `struct mm_struct`, but not its users: the address space is
+/// torn down as if the notifier was not there, after [`Operations::release`].
+///
+/// Dereferences to the data that it was created with.
+///
+/// Dropping it sleeps until the callbacks have returned.
+///
+/// # Invariants
+///
+/// `inner` was registered with `mmu_notifier_register()`, and is not unregistered before `self` is
+/// dropped.
+///
+/// # Examples
+///
+/// ```
+/// use core::convert::Infallible;
+/// use kernel::{
+///     mm::{
+///         mmu_notifier::{
+///             Operations,
+///             Range,
+///             Registration, //
+///         },
+///         MmWithUser, //
+///     },
+///     nonblock::NonBlockGuard,
+///     sync::atomic::{
+///         Atomic,
+///         Relaxed, //
+///     }, //
+/// };
+///
+/// /// Counts the bytes that are invalidated in an address space.
+/// struct Counter(Atomic<usize>);
+///
+/// impl Counter {
+///     fn count(&self, range: Range<'_>) {
+///         self.0.fetch_add(range.end() - range.start(), Relaxed);
+///     }
+/// }
+///
+/// #[vtable]
+/// impl Operations for Counter {
+///     // Counting does not block, so there is nothing to refuse.
+///     type Refusal = Infallible;
+///
+///     fn start(&self, range: Range<'_>) {
+///         self.count(range);
+///     }
+///
+///     fn try_start(&self, range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
+///         self.count(range);
+///         Ok(())
+///     }
+/// }
+///
+/// fn watch(mm: &MmWithUser) -> Result<Pin<KBox<Registration<Counter>>>> {
+///     KBox::try_pin_init(Registration::new(mm, Ok(Counter(Atomic::new(0)))), GFP_KERNEL)
+/// }
+/// # // Doctests run in kernel threads, which have no address space.
+/// # if let Some(mm) = kernel::current!().mm() {
+/// #     watch(mm)?;
+/// # }
+/// # Ok::<(), Error>(())
+/// ```
+#[pin_data(PinnedDrop)]
+pub struct Registration<T: Operations> {
+    #[pin]
+    inner: Opaque<bindings::mmu_notifier>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: A notifier may be unregistered by any task, and `T: Send`.
+unsafe impl<T: Operations> Send for Registration<T> {}
+// SAFETY: The only things that a shared reference gives access to are `data`, with `T: Sync`, and
+// the mm of `inner`, which does not change while it is registered.
+unsafe impl<T: Operations> Sync for Registration<T> {}
+
+impl<T: Operations> Registration<T> {
+    const OPS: bindings::mmu_notifier_ops = {
+        assert!(
+            T::HAS_START == T::HAS_TRY_START,
+            "`start` and `try_start` go together: every invalidation needs an answer, \
+             whether the caller can wait or not"
+        );
+        assert!(
+            !(T::HAS_END && <T::Refusal as private::Refusal>::POSSIBLE),
+            "a notifier with `end` cannot refuse an invalidation: \
+             use `type Refusal = Infallible`"
+        );
+
+        bindings::mmu_notifier_ops {
+            release: if T::HAS_RELEASE {
+                Some(Self::release)
+            } else {
+                None
+            },
+            invalidate_range_start: if T::HAS_START {
+                Some(Self::invalidate_range_start)
+            } else {
+                None
+            },
+            invalidate_range_end: if T::HAS_END {
+                Some(Self::invalidate_range_end)
+            } else {
+                None
+            },
+            ..pin_init::zeroed()
+        }
+    };
+
+    /// Registers a notifier for all of `mm`.
+    ///
+    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
+    /// take may be held. The callbacks may run before it returns.
+    ///
+    /// Equivalent to the C function `mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// - The error of `data`.
+    /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
+    /// - [`EINTR`] if a signal is pending for the current task.
+    ///
+    /// When it fails no callback has run, and none will.
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
+        // pinned drop below is the only one that unregisters it.
+        try_pin_init!(&this in Self {
+            data <- data,
+            inner <- Opaque::ffi_init(|inner: *mut bindings::mmu_notifier| {
+                let init = bindings::mmu_notifier {
+                    ops: const { &Self::OPS },
+                    ..pin_init::zeroed()
+                };
+                // SAFETY: `inner` is valid for writes.
+                unsafe { inner.write(init) };
+            }),
+            _: {
+                // SAFETY: `this` is valid, and the field is in bounds of it.
+                let inner = unsafe { &raw const (*this.as_ptr()).inner };
+                // SAFETY:
+                // - `inner` is initialized, and stays where it is until it is unregistered,
+                //   because it is pinned and the pinned drop unregisters it.
+                // - `mm` has users for the duration of the call.
+                // - All fields of `Self` are initialized, so the callbacks may run at once.
+                to_result(unsafe {
+                    bindings::mmu_notifier_register(Opaque::cast_into(inner), mm.as_raw())
+                })?;
+            },
+        }? Error)
+    }
+
+    /// The address space that the notifier is registered for.
+    ///
+    /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    #[inline]
+    pub fn mm(&self) -> &Mm {
+        // SAFETY: By the type invariant `inner` is registered, so its `mm` is set, does not change,
+        // and is kept by the registration for as long as `self` is borrowed.
+        unsafe { Mm::from_raw((*self.inner.get()).mm) }
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered, or is being registered
+    /// or unregistered, and that is valid for `'a`.
+    #[inline]
+    unsafe fn data<'a>(subscription: *mut bindings::mmu_notifier) -> &'a T {
+        // SAFETY: By the caller's contract `subscription` is the `inner` of a valid `Self`. Only
+        // shared references to `data` exist until it is unregistered.
+        unsafe { &(*container_of!(Opaque::cast_from(subscription), Self, inner)).data }
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered or is being unregistered,
+    /// and `mm` a valid `struct mm_struct`, both for the duration of the call.
+    unsafe extern "C" fn release(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+        // SAFETY: By the caller's contract.
+        data.release(unsafe { Mm::from_raw(mm) });
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered, and `range` the range of
+    /// an invalidation, both for the duration of the call.
+    unsafe extern "C" fn invalidate_range_start(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) -> c_int {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+        // SAFETY: By the caller's contract.
+        let range = unsafe { Range::from_raw(range) };
+
+        if range.is_blockable() {
+            data.start(range);
+            return 0;
+        }
+
+        match non_block(|nb| data.try_start(range, nb)) {
+            Ok(()) => 0,
+            // Whatever refusal is possible means `WouldBlock`.
+            Err(_) => EAGAIN.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::invalidate_range_start`].
+    unsafe extern "C" fn invalidate_range_end(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+        // SAFETY: By the caller's contract.
+        let range = unsafe { Range::from_raw(range) };
+
+        non_block(|nb| data.end(range, nb));
+    }
+}
+
+#[pinned_drop]
+impl<T: Operations> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        let inner = self.inner.get();
+        // SAFETY: By the type invariant `inner` is registered, so its `mm` is set and kept by the
+        // registration. The call waits for all callbacks, so that none uses `self` afterwards.
+        unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
+    }
+}
+
+impl<T: Operations> Deref for Registration<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}

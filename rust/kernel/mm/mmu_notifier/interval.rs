@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interval notifiers.
+//!
+//! An interval notifier is called for the changes in one range of addresses. It also answers a
+//! question that is otherwise hard: a driver that looks up pages of the range has to do so without
+//! the lock that protects its page table, because the look-up sleeps and may itself cause an
+//! invalidation. By the time it has the lock, are the pages still right? For that the notifier has
+//! a sequence count, and a rule: the count is published by invalidations and checked by readers
+//! *under one and the same lock*. Here the lock is named once, in [`Operations::lock`], and there
+//! is no other way to publish or check than with it:
+//!
+//! ```text
+//!  driver                                        invalidation
+//!  ------                                        ------------
+//!  let seq = notifier.read_begin();
+//!  ...look up pages, may sleep...
+//!                                                let (table, done) = op.lock();
+//!                                                ...remove the pages from the table...
+//!                                                return done;
+//!  let Some(table) = seq.lock() else {
+//!      // An invalidation came in between: again.
+//!  };
+//!  ...enter the pages into the table...
+//! ```
+//!
+//! A callback has to return an [`Invalidated`], which it only gets by publishing the invalidation
+//! or by saying that it is [`unaffected`](Invalidation::unaffected), and only for the invalidation
+//! that it was called for.
+//!
+//! # Examples
+//!
+//! A driver that keeps track of how many pages its device has mapped:
+//!
+//! ```
+//! use kernel::{
+//!     mm::{
+//!         mmu_notifier::{
+//!             interval::{
+//!                 Invalidated,
+//!                 Invalidation,
+//!                 Notifier,
+//!                 Operations,
+//!                 TryInvalidation, //
+//!             },
+//!             WouldBlock, //
+//!         },
+//!         MmWithUser, //
+//!     },
+//!     new_mutex,
+//!     nonblock::NonBlockGuard,
+//!     sync::{
+//!         lock::mutex::MutexBackend,
+//!         Mutex, //
+//!     }, //
+//! };
+//!
+//! #[pin_data]
+//! struct Mirror {
+//!     #[pin]
+//!     pages: Mutex<usize>,
+//! }
+//!
+//! impl Operations for Mirror {
+//!     type State = usize;
+//!     type Backend = MutexBackend;
+//!     type Refusal = WouldBlock;
+//!
+//!     fn lock(&self) -> &Mutex<usize> {
+//!         &self.pages
+//!     }
+//!
+//!     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+//!         let (mut pages, done) = op.lock();
+//!         *pages = 0;
+//!         done
+//!     }
+//!
+//!     fn try_invalidate<'op>(
+//!         &'op self,
+//!         op: TryInvalidation<'op, Self>,
+//!         _nb: &NonBlockGuard,
+//!     ) -> Result<Invalidated<'op>, WouldBlock> {
+//!         let (mut pages, done) = op.try_lock()?;
+//!         *pages = 0;
+//!         Ok(done)
+//!     }
+//! }
+//!
+//! fn mirror(mm: &MmWithUser, start: usize, end: usize) -> Result<Pin<KBox<Notifier<Mirror>>>> {
+//!     let data = try_pin_init!(Mirror {
+//!         pages <- new_mutex!(0),
+//!     });
+//!
+//!     KBox::try_pin_init(Notifier::new(mm, start..end, data), GFP_KERNEL)
+//! }
+//!
+//! fn map_one(notifier: &Notifier<Mirror>) {
+//!     loop {
+//!         let seq = notifier.read_begin();
+//!         // Here the driver looks up the page, which may sleep.
+//!         if let Some(mut pages) = seq.lock() {
+//!             // No invalidation since `read_begin()`, and none before the lock is released.
+//!             *pages += 1;
+//!             break;
+//!         }
+//!     }
+//! }
+//! # // Doctests run in kernel threads, which have no address space.
+//! # if let Some(mm) = kernel::current!().mm() {
+//! #     map_one(&*mirror(mm, 0, kernel::page::PAGE_SIZE)?);
+//! # }
+//! # Ok::<(), Error>(())
+//! ```
+
+use super::{
+    Range,
+    Refusal,
+    WouldBlock, //
+};
+use crate::{
+    bindings,
+    container_of,
+    error::to_result,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
+    nonblock::{
+        non_block,
+        NonBlockGuard, //
+    },
+    prelude::*,
+    sync::lock::{
+        spinlock::SpinLockBackend,
+        Backend,
+        Guard,
+        Lock, //
+    },
+    types::Opaque, //
+};
+use core::{
+    marker::PhantomData,
+    ops::{
+        self,
+        Deref, //
+    },
+    ptr::NonNull, //
+};
+
+/// The callbacks of a [`Notifier`], and the lock that goes with them.
+///
+/// See the [parent module](super) for the context in which callbacks run.
+pub trait Operations: Send + Sync + Sized + 'static {
+    /// What the lock protects, such as the page table of the device.
+    type State: Send + 'static;
+
+    /// The kind of lock, such as [`MutexBackend`] or [`SpinLockBackend`].
+    ///
+    /// [`MutexBackend`]: crate::sync::lock::mutex::MutexBackend
+    type Backend: Backend + 'static;
+
+    /// What [`try_invalidate`](Operations::try_invalidate) may answer.
+    type Refusal: Refusal;
+
+    /// The lock under which invalidations are published and readers are validated.
+    ///
+    /// It may belong to `self`, or be shared with other notifiers, for example by all those of a
+    /// device. It must not be held over an allocation that may reclaim, over an access to user
+    /// memory or over [`Notifier::read_begin`].
+    ///
+    /// It is asked for once, before the notifier is registered.
+    fn lock(&self) -> &Lock<Self::State, Self::Backend>;
+
+    /// Pages of the notifier's range are about to change.
+    ///
+    /// When it returns the device must have stopped using those in [`Invalidation::range`]. It may
+    /// sleep, with the limitations that the [parent module](super) lists.
+    ///
+    /// It is called for the whole address space, [`Event::Release`](super::Event::Release), when
+    /// that has lost its last user. Invalidations may still follow.
+    ///
+    /// Corresponds to the C callback `invalidate()` for a range that is blockable.
+    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op>;
+
+    /// Pages of the notifier's range are about to change, and the caller cannot wait.
+    ///
+    /// Like [`invalidate`](Operations::invalidate), but must not block: locks may only be tried
+    /// for. If that is not enough to do the work it is refused, and the caller leaves the pages
+    /// alone. It may be called again for a range that it was called for already.
+    ///
+    /// Corresponds to the C callback `invalidate()` for a range that is not blockable.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] if the work could not be done without blocking.
+    fn try_invalidate<'op>(
+        &'op self,
+        op: TryInvalidation<'op, Self>,
+        nb: &NonBlockGuard,
+    ) -> Result<Invalidated<'op>, Self::Refusal>;
+}
+
+/// Evidence that an invalidation was dealt with.
+///
+/// The lifetime is that of one call of a callback, and is invariant, so that the evidence of one
+/// call does not do for another.
+#[must_use = "the callback has to return it"]
+pub struct Invalidated<'op>(PhantomData<fn(&'op ()) -> &'op ()>);
+
+/// An invalidation that has not been dealt with yet, and may wait.
+///
+/// See [`Operations::invalidate`].
+#[must_use = "an invalidation has to be dealt with"]
+pub struct Invalidation<'op, T: Operations>(Pending<'op, T>);
+
+/// An invalidation that has not been dealt with yet, and must not wait.
+///
+/// See [`Operations::try_invalidate`].
+#[must_use = "an invalidation has to be dealt with"]
+pub struct TryInvalidation<'op, T: Operations>(Pending<'op, T>);
+
+/// What [`Invalidation`] and [`TryInvalidation`] have in common.
+///
+/// # Invariants
+///
+/// `notifier` is registered, or is being registered, and the core is calling it for `range` with
+/// the sequence number `seq`.
+struct Pending<'op, T: Operations> {
+    notifier: &'op Notifier<T>,
+    range: Range<'op>,
+    seq: usize,
+    _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
+}
+
+impl<'op, T: Operations> Pending<'op, T> {
+    /// Publishes the invalidation to readers.
+    #[inline]
+    fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
+        // SAFETY: By the type invariants the core is calling the notifier with this sequence
+        // number. The callers have just taken the guard from `Notifier::user_lock()`, so the lock of
+        // the notifier is held.
+        unsafe { bindings::mmu_interval_set_seq(self.notifier.inner.get(), self.seq) };
+
+        Invalidated(PhantomData)
+    }
+}
+
+impl<'op, T: Operations> Invalidation<'op, T> {
+    /// The range that is invalidated.
+    ///
+    /// It overlaps that of the notifier, but may be larger. See [`Range::clip`].
+    #[inline]
+    pub fn range(&self) -> Range<'op> {
+        self.0.range
+    }
+
+    /// Takes the lock, and publishes the invalidation to readers.
+    ///
+    /// The pages have to be removed before the lock is released.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn lock(self) -> (Guard<'op, T::State, T::Backend>, Invalidated<'op>) {
+        let guard = self.0.notifier.user_lock().lock();
+        let done = self.0.publish(&guard);
+
+        (guard, done)
+    }
+
+    /// Declares that the device uses none of the pages, and need not be kept from using them.
+    ///
+    /// Readers do not see the invalidation. So this is only right for an invalidation that the
+    /// driver itself brought about, see [`Event::Migrate`](super::Event::Migrate), or for one that
+    /// does not change the pages as far as the driver is concerned.
+    #[inline]
+    pub fn unaffected(self) -> Invalidated<'op> {
+        Invalidated(PhantomData)
+    }
+}
+
+impl<'op, T: Operations> TryInvalidation<'op, T> {
+    /// The range that is invalidated.
+    ///
+    /// It overlaps that of the notifier, but may be larger. See [`Range::clip`].
+    #[inline]
+    pub fn range(&self) -> Range<'op> {
+        self.0.range
+    }
+
+    /// Takes the lock if it is free, and then publishes the invalidation to readers.
+    ///
+    /// The pages have to be removed before the lock is released.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] if somebody holds the lock. The invalidation is not published then, and can
+    /// only be refused.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn try_lock(
+        self,
+    ) -> Result<(Guard<'op, T::State, T::Backend>, Invalidated<'op>), WouldBlock> {
+        let guard = self.0.notifier.user_lock().try_lock().ok_or(WouldBlock)?;
+        let done = self.0.publish(&guard);
+
+        Ok((guard, done))
+    }
+
+    /// Declares that the device uses none of the pages, and need not be kept from using them.
+    ///
+    /// See [`Invalidation::unaffected`].
+    #[inline]
+    pub fn unaffected(self) -> Invalidated<'op> {
+        Invalidated(PhantomData)
+    }
+}
+
+impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
+    /// Takes the lock, and publishes the invalidation to readers.
+    ///
+    /// Only for spinlocks, which do not sleep.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn lock(self) -> (Guard<'op, T::State, T::Backend>, Invalidated<'op>) {
+        Invalidation(self.0).lock()
+    }
+}
+
+/// A notifier for changes in a range of addresses.
+///
+/// It keeps the address space's `struct mm_struct`, but not its users: the address space is torn
+/// down as if the notifier was not there.
+///
+/// Dereferences to the data that it was created with.
+///
+/// Dropping it sleeps until its callbacks have returned, and until an invalidation that it takes
+/// part in is over.
+///
+/// # Invariants
+///
+/// - `inner` was registered with `mmu_interval_notifier_insert()`, and is not removed before
+///   `self` is dropped.
+/// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
+#[pin_data(PinnedDrop)]
+pub struct Notifier<T: Operations> {
+    #[pin]
+    inner: Opaque<bindings::mmu_interval_notifier>,
+    lock: NonNull<Lock<T::State, T::Backend>>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: A notifier may be removed by any task, `T: Send`, and `lock` is only borrowed from `data`
+// and is `Sync` because `State: Send`.
+unsafe impl<T: Operations> Send for Notifier<T> {}
+// SAFETY: What a shared reference gives access to is `data`, with `T: Sync`, the lock, which is
+// `Sync` because `State: Send`, the mm of `inner`, which does not change while it is registered,
+// and the sequence count, which the core and the lock protect.
+unsafe impl<T: Operations> Sync for Notifier<T> {}
+
+impl<T: Operations> Notifier<T> {
+    const OPS: bindings::mmu_interval_notifier_ops = bindings::mmu_interval_notifier_ops {
+        invalidate: Some(Self::invalidate),
+        ..pin_init::zeroed()
+    };
+
+    /// Registers a notifier for `range` of `mm`.
+    ///
+    /// `range` is in bytes, and need not be aligned or mapped.
+    ///
+    /// It sleeps and may take the `mmap_lock` of `mm`, so neither that lock nor one that the
+    /// callbacks take may be held. The callbacks may run before it returns.
+    ///
+    /// Equivalent to the C function `mmu_interval_notifier_insert()`.
+    ///
+    /// # Errors
+    ///
+    /// - The error of `data`.
+    /// - [`EINVAL`] if `range` is empty.
+    /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
+    /// - [`EINTR`] if a signal is pending for the current task, and this is the first interval
+    ///   notifier of the address space.
+    ///
+    /// When it fails no callback has run, and none will.
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
+        // pinned drop below is the only one that removes it.
+        try_pin_init!(&this in Self {
+            data <- data,
+            lock: {
+                // SAFETY: `data` was initialized just above, is pinned, and there are only shared
+                // references to it until it is dropped.
+                let data = unsafe { &(*this.as_ptr()).data };
+                // INVARIANT: It is a borrow of `data`, which lasts until that is dropped.
+                NonNull::from(data.lock())
+            },
+            inner <- Opaque::zeroed(),
+            _: {
+                if range.is_empty() {
+                    return Err(EINVAL);
+                }
+
+                // SAFETY: `this` is valid, and the field is in bounds of it.
+                let inner = unsafe { &raw const (*this.as_ptr()).inner };
+                // SAFETY:
+                // - `inner` is pinned, and the pinned drop removes it.
+                // - `mm` has users for the duration of the call.
+                // - All fields of `Self` are initialized, so the callbacks may run at once.
+                to_result(unsafe {
+                    bindings::mmu_interval_notifier_insert(
+                        Opaque::cast_into(inner),
+                        mm.as_raw(),
+                        range.start,
+                        range.end - range.start,
+                        const { &Self::OPS },
+                    )
+                })?;
+            },
+        }? Error)
+    }
+
+    /// The address space that the notifier is registered for.
+    ///
+    /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    #[inline]
+    pub fn mm(&self) -> &Mm {
+        // SAFETY: By the type invariant `inner` is registered, so its `mm` is set, does not change,
+        // and is kept by the registration for as long as `self` is borrowed.
+        unsafe { Mm::from_raw((*self.inner.get()).mm) }
+    }
+
+    /// Begins to read the address space.
+    ///
+    /// What is looked up from here on is valid under the lock that [`Seq::lock`] returns, if it
+    /// returns it.
+    ///
+    /// It sleeps while an invalidation of the notifier is in progress, so it must not be called
+    /// in a callback, nor with a lock held that callbacks take.
+    ///
+    /// Equivalent to the C function [`mmu_interval_read_begin()`].
+    ///
+    /// [`mmu_interval_read_begin()`]: srctree/mm/mmu_notifier.c
+    #[doc(alias = "mmu_interval_read_begin")]
+    #[inline]
+    pub fn read_begin(&self) -> Seq<'_, T> {
+        Seq {
+            // SAFETY: By the type invariant `inner` is registered.
+            seq: unsafe { bindings::mmu_interval_read_begin(self.inner.get()) },
+            notifier: self,
+        }
+    }
+
+    /// The lock that the C side calls `user_lock`.
+    #[inline]
+    fn user_lock(&self) -> &Lock<T::State, T::Backend> {
+        // SAFETY: By the type invariant the lock is borrowed from `data`, which lives for as long
+        // as `self` is borrowed.
+        unsafe { self.lock.as_ref() }
+    }
+
+    /// # Safety
+    ///
+    /// `interval_sub` must be the `inner` of a `Self` that is registered or is being registered,
+    /// `range` the range of an invalidation, both for the duration of the call, and `seq` the
+    /// sequence number of the invalidation.
+    unsafe extern "C" fn invalidate(
+        interval_sub: *mut bindings::mmu_interval_notifier,
+        range: *const bindings::mmu_notifier_range,
+        seq: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract `interval_sub` is the `inner` of a `Self`, whose fields
+        // are initialized before it is registered, and to which there are only shared references
+        // until it is removed.
+        let notifier = unsafe { &*container_of!(Opaque::cast_from(interval_sub), Self, inner) };
+        // INVARIANT: By the caller's contract.
+        let pending = Pending {
+            notifier,
+            // SAFETY: By the caller's contract.
+            range: unsafe { Range::from_raw(range) },
+            seq,
+            _invariant: PhantomData,
+        };
+
+        if pending.range.is_blockable() {
+            let Invalidated(_) = notifier.data.invalidate(Invalidation(pending));
+            return true;
+        }
+
+        non_block(|nb| {
+            notifier
+                .data
+                .try_invalidate(TryInvalidation(pending), nb)
+                .is_ok()
+        })
+    }
+}
+
+#[pinned_drop]
+impl<T: Operations> PinnedDrop for Notifier<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant `inner` is registered. The call waits for all callbacks, so
+        // that none uses `self` afterwards.
+        unsafe { bindings::mmu_interval_notifier_remove(self.inner.get()) };
+    }
+}
+
+impl<T: Operations> Deref for Notifier<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+/// A read of the address space that has begun.
+///
+/// See [`Notifier::read_begin`].
+#[must_use = "what was read is only valid under the lock that `Seq::lock` returns"]
+pub struct Seq<'a, T: Operations> {
+    notifier: &'a Notifier<T>,
+    seq: usize,
+}
+
+impl<'a, T: Operations> Seq<'a, T> {
+    /// Takes the lock, and validates what was read.
+    ///
+    /// Returns [`None`], with the lock released, if an invalidation came in between. Then the
+    /// whole read has to be done again, beginning with [`Notifier::read_begin`].
+    ///
+    /// What was read stays valid for as long as the lock is held, because invalidations need the
+    /// lock, and to be found by those that come later it has to be stored in the state that the
+    /// lock protects.
+    ///
+    /// It sleeps if taking the lock does.
+    #[doc(alias = "mmu_interval_read_retry")]
+    #[must_use = "if unused, the lock will be immediately unlocked"]
+    #[inline]
+    pub fn lock(self) -> Option<Guard<'a, T::State, T::Backend>> {
+        let guard = self.notifier.user_lock().lock();
+
+        // SAFETY: By the type invariant of `Notifier` it is registered. `guard` holds the lock
+        // under which invalidations are published.
+        if unsafe { bindings::mmu_interval_read_retry(self.notifier.inner.get(), self.seq) } {
+            return None;
+        }
+
+        Some(guard)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an invalidation is about.
+
+use crate::{
+    bindings,
+    mm::Mm,
+    prelude::*,
+    types::Opaque, //
+};
+use core::{
+    cmp,
+    ops, //
+};
+
+/// The range of addresses that an invalidation is about.
+///
+/// Only exists while the callback runs that it is passed to.
+///
+/// Corresponds to the C type `struct mmu_notifier_range`.
+///
+/// # Invariants
+///
+/// The `struct mmu_notifier_range` is initialized, but for `owner`, which is only initialized if
+/// `event` is `MMU_NOTIFY_MIGRATE` or `MMU_NOTIFY_EXCLUSIVE`. For `'a` it is not written to, and
+/// its `mm` is not freed.
+#[derive(Clone, Copy)]
+pub struct Range<'a>(&'a Opaque<bindings::mmu_notifier_range>);
+
+impl<'a> Range<'a> {
+    /// Creates a range from what the C side passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, `ptr` must point to the range of an invalidation that is taking place.
+    #[inline]
+    pub(super) unsafe fn from_raw(ptr: *const bindings::mmu_notifier_range) -> Self {
+        // CAST: `Opaque` is transparent.
+        //
+        // INVARIANT: The core initializes a range with `mmu_notifier_range_init()`, or with
+        // `mmu_notifier_range_init_owner()` for the two events that have an owner, does not change
+        // it while callbacks run, and has a reference to its `mm`.
+        //
+        // SAFETY: By the caller's contract the pointer is valid for `'a`.
+        Self(unsafe { &*ptr.cast() })
+    }
+
+    /// The first address of the range.
+    #[inline]
+    pub fn start(&self) -> usize {
+        // SAFETY: By the type invariant `start` is initialized and not written to.
+        unsafe { (*self.0.get()).start }
+    }
+
+    /// The end of the range: the first address behind it.
+    ///
+    /// It is [`usize::MAX`] for the whole address space, see [`Event::Release`].
+    #[inline]
+    pub fn end(&self) -> usize {
+        // SAFETY: By the type invariant `end` is initialized and not written to.
+        unsafe { (*self.0.get()).end }
+    }
+
+    /// The part of the range that is within `bounds`.
+    ///
+    /// It is empty, but never ends before it starts, if the two have nothing in common.
+    #[inline]
+    pub fn clip(&self, bounds: &ops::Range<usize>) -> ops::Range<usize> {
+        let start = cmp::max(self.start(), bounds.start);
+        let end = cmp::min(self.end(), bounds.end);
+
+        start..cmp::max(start, end)
+    }
+
+    /// The address space.
+    ///
+    /// It may have no users any more.
+    #[inline]
+    pub fn mm(&self) -> &'a Mm {
+        // SAFETY: By the type invariant `mm` is initialized, and is not freed for `'a`.
+        unsafe { Mm::from_raw((*self.0.get()).mm) }
+    }
+
+    /// Why the range is invalidated.
+    #[inline]
+    pub fn event(&self) -> Event {
+        // SAFETY: By the type invariant `event` is initialized and not written to.
+        let event = unsafe { (*self.0.get()).event };
+        let owner = || {
+            // SAFETY: `owner` is only called below for the two events for which, by the type
+            // invariant, it is initialized.
+            Owner(unsafe { (*self.0.get()).owner })
+        };
+
+        match event {
+            bindings::mmu_notifier_event_MMU_NOTIFY_UNMAP => Event::Unmap,
+            bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR => Event::Clear,
+            bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA => Event::ProtectionVma,
+            bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE => Event::ProtectionPage,
+            bindings::mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY => Event::SoftDirty,
+            bindings::mmu_notifier_event_MMU_NOTIFY_RELEASE => Event::Release,
+            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE => Event::Migrate(owner()),
+            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE => Event::Exclusive(owner()),
+            other => Event::Other(other),
+        }
+    }
+
+    /// Whether the caller can wait.
+    #[inline]
+    pub(super) fn is_blockable(&self) -> bool {
+        // SAFETY: By the type invariant the range is valid, and its `flags` are initialized.
+        unsafe { bindings::mmu_notifier_range_blockable(self.0.get()) }
+    }
+}
+
+/// Why a range is invalidated.
+///
+/// A driver may treat every event like [`Event::Clear`], or like [`Event::Unmap`] if it also wants
+/// to get rid of what it knows about the range.
+///
+/// Corresponds to the C type `enum mmu_notifier_event`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The range is unmapped, by `munmap(2)` or `mremap(2)`.
+    Unmap,
+    /// Page table entries are cleared; the memory stays mapped and may be faulted in again.
+    ///
+    /// All non-blocking invalidations are of this kind.
+    Clear,
+    /// The protection of the range changes, and that of its mapping with it, by `mprotect(2)`.
+    ProtectionVma,
+    /// The protection of pages changes, but not that of their mapping, for example because they
+    /// become copy-on-write.
+    ProtectionPage,
+    /// Page table entries are write-protected in order to see which pages are written to.
+    SoftDirty,
+    /// The address space has lost its last user and is torn down.
+    ///
+    /// Only interval notifiers get this event, for the range `0..usize::MAX`.
+    Release,
+    /// Pages are migrated to or from memory of a device.
+    Migrate(Owner),
+    /// Pages are made exclusive to a device.
+    Exclusive(Owner),
+    /// An event that this abstraction does not know.
+    Other(c_uint),
+}
+
+/// On whose behalf pages are migrated or made exclusive.
+///
+/// It tells a driver its own doing from that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(*const c_void);
+
+impl Owner {
+    /// Whether this is the owner that the driver named by the address of `object`, for example as
+    /// the owner of its device memory.
+    #[inline]
+    pub fn is<T>(&self, object: &T) -> bool {
+        core::ptr::eq(self.0, core::ptr::from_ref(object).cast())
+    }
+}
