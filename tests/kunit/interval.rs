@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for `kernel::mm::mmu_notifier::interval`.
+
+use kernel::prelude::*;
+
+#[kunit_tests(rust_mmu_interval_notifier)]
+mod tests {
+    use super::*;
+    use crate::{
+        kmsg::{
+            provoke,
+            sections,
+            Seen,
+            MIGHT_SLEEP, //
+        },
+        user::{
+            self,
+            PROT_READ, //
+        }, //
+    };
+    use core::ops;
+    use kernel::{
+        mm::{
+            mmu_notifier::{
+                interval::{
+                    Invalidated,
+                    Invalidation,
+                    Notifier,
+                    Operations,
+                    TryInvalidation, //
+                },
+                Event,
+                Range,
+                WouldBlock, //
+            },
+            MmWithUser, //
+        },
+        new_mutex,
+        new_spinlock,
+        nonblock::NonBlockGuard,
+        page::PAGE_SIZE,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            lock::{
+                mutex::MutexBackend,
+                spinlock::SpinLockBackend, //
+            },
+            Arc,
+            Mutex,
+            SpinLock, //
+        },
+        task::might_sleep, //
+    };
+
+    /// What a mirror does when it is called.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Behaviour {
+        LetGo,
+        Unaffected,
+        Sleep,
+    }
+
+    /// What the mirrors of a test have in common.
+    #[pin_data]
+    struct Shared {
+        /// The lock of all of them; counts the invalidations that took it.
+        #[pin]
+        state: Mutex<usize>,
+        asked_for_lock: Atomic<i32>,
+        blocking: Atomic<i32>,
+        nonblocking: Atomic<i32>,
+        dropped: Atomic<i32>,
+        sections: Atomic<i32>,
+        range: [Atomic<usize>; 2],
+        /// The last event, as a power of two: unmap, clear, release.
+        event: Atomic<i32>,
+    }
+
+    impl Shared {
+        fn new() -> Result<Arc<Self>> {
+            Arc::pin_init(
+                pin_init!(Self {
+                    state <- new_mutex!(0),
+                    asked_for_lock: Atomic::new(0),
+                    blocking: Atomic::new(0),
+                    nonblocking: Atomic::new(0),
+                    dropped: Atomic::new(0),
+                    sections: Atomic::new(-1),
+                    range: [Atomic::new(0), Atomic::new(0)],
+                    event: Atomic::new(0),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        fn record(&self, range: Range<'_>) {
+            self.sections.store(sections(), Relaxed);
+            self.range[0].store(range.start(), Relaxed);
+            self.range[1].store(range.end(), Relaxed);
+            let event = match range.event() {
+                Event::Unmap => 1,
+                Event::Clear => 2,
+                Event::Release => 4,
+                _ => 8,
+            };
+            self.event.store(event, Relaxed);
+        }
+
+        /// Blocking, not blocking, dropped.
+        fn get(&self) -> [i32; 3] {
+            [
+                self.blocking.load(Relaxed),
+                self.nonblocking.load(Relaxed),
+                self.dropped.load(Relaxed),
+            ]
+        }
+
+        fn notifier(
+            self: &Arc<Self>,
+            mm: &MmWithUser,
+            range: ops::Range<usize>,
+            behaviour: Behaviour,
+        ) -> Result<Pin<KBox<Notifier<Mirror>>>> {
+            let mirror = Mirror {
+                shared: self.clone(),
+                behaviour,
+            };
+            KBox::try_pin_init(Notifier::new(mm, range, Ok(mirror)), GFP_KERNEL)
+        }
+    }
+
+    struct Mirror {
+        shared: Arc<Shared>,
+        behaviour: Behaviour,
+    }
+
+    impl Operations for Mirror {
+        type State = usize;
+        type Backend = MutexBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &Mutex<usize> {
+            self.shared.asked_for_lock.fetch_add(1, Relaxed);
+            &self.shared.state
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            self.shared.blocking.fetch_add(1, Relaxed);
+            self.shared.record(op.range());
+            if self.behaviour == Behaviour::Unaffected {
+                return op.unaffected();
+            }
+
+            let (mut state, done) = op.lock();
+            *state += 1;
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            self.shared.nonblocking.fetch_add(1, Relaxed);
+            self.shared.record(op.range());
+            if self.behaviour == Behaviour::Unaffected {
+                return Ok(op.unaffected());
+            }
+            if self.behaviour == Behaviour::Sleep {
+                might_sleep();
+            }
+
+            let (mut state, done) = op.try_lock()?;
+            *state += 1;
+            Ok(done)
+        }
+    }
+
+    impl Drop for Mirror {
+        fn drop(&mut self) {
+            self.shared.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn munmap_invalidates() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(8 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr + PAGE_SIZE..addr + 3 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
+
+        // Next to the range, on both sides.
+        user::munmap(addr, PAGE_SIZE)?;
+        user::munmap(addr + 3 * PAGE_SIZE, PAGE_SIZE)?;
+        let outside = shared.get();
+        user::munmap(addr + 2 * PAGE_SIZE, 4 * PAGE_SIZE)?;
+        let inside = shared.get();
+        let same_mm = core::ptr::eq(notifier.mm().as_raw(), mm.as_raw());
+        drop(notifier);
+        user::munmap(addr, 8 * PAGE_SIZE)?;
+
+        assert_eq!(outside, [0, 0, 0]);
+        assert_eq!(inside, [1, 0, 0]);
+        assert_eq!(shared.range[0].load(Relaxed), addr + 2 * PAGE_SIZE);
+        assert_eq!(shared.event.load(Relaxed), 1);
+        // It may sleep.
+        assert_eq!(shared.sections.load(Relaxed), 0);
+        assert!(same_mm);
+        assert_eq!(*shared.state.lock(), 1);
+        assert_eq!(shared.get(), [1, 0, 1]);
+        assert_eq!(shared.asked_for_lock.load(Relaxed), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn nonblocking_callback_is_in_a_section() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..3 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
+
+        let result = user::invalidate_nonblock(&mm, 2 * PAGE_SIZE, 4 * PAGE_SIZE);
+        drop(notifier);
+
+        assert_eq!(result, Ok(()));
+        assert_eq!(shared.get(), [0, 1, 1]);
+        assert_eq!(shared.event.load(Relaxed), 2);
+        // The core does not open one for interval notifiers, so this is ours.
+        assert_eq!(shared.sections.load(Relaxed), 1);
+        assert_eq!(sections(), 0);
+        assert_eq!(*shared.state.lock(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn held_lock_is_a_refusal() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+
+        let held = shared.state.lock();
+        let refused = user::invalidate_nonblock(&mm, range.start, range.end);
+        drop(held);
+        // The refused invalidation is over: this does not wait for it, and nothing was published.
+        let valid = notifier.read_begin().lock().is_some();
+        let done = user::invalidate_nonblock(&mm, range.start, range.end);
+        drop(notifier);
+
+        assert_eq!(refused, Err(EAGAIN));
+        assert!(valid);
+        assert_eq!(done, Ok(()));
+        assert_eq!(shared.get(), [0, 2, 1]);
+        assert_eq!(*shared.state.lock(), 1);
+        assert_eq!(sections(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn collision_fails_validation() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr..addr + 2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
+
+        let quiet = notifier.read_begin();
+        let quiet = quiet.lock().map(|state| *state);
+
+        let collided = notifier.read_begin();
+        user::munmap(addr, PAGE_SIZE)?;
+        let collided = collided.lock().map(|state| *state);
+
+        let nonblocking = notifier.read_begin();
+        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let nonblocking = nonblocking.lock().map(|state| *state);
+
+        let again = notifier.read_begin();
+        let again = again.lock().map(|state| *state);
+        drop(notifier);
+
+        assert_eq!(quiet, Some(0));
+        assert_eq!(collided, None);
+        assert_eq!(result, Ok(()));
+        assert_eq!(nonblocking, None);
+        assert_eq!(again, Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn unaffected_keeps_readers_valid() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr..addr + 2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range, Behaviour::Unaffected)?;
+
+        let seq = notifier.read_begin();
+        user::munmap(addr, PAGE_SIZE)?;
+        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let valid = seq.lock().is_some();
+        drop(notifier);
+
+        assert_eq!(result, Ok(()));
+        assert!(valid);
+        assert_eq!(shared.get(), [1, 1, 1]);
+        assert_eq!(*shared.state.lock(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn lock_is_shared() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr..addr + 2 * PAGE_SIZE;
+        let first = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        let second = shared.notifier(&mm, range, Behaviour::LetGo)?;
+
+        user::munmap(addr, PAGE_SIZE)?;
+        let both = shared.get();
+        drop(first);
+        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        drop(second);
+
+        assert_eq!(both, [2, 0, 0]);
+        assert_eq!(shared.get(), [3, 0, 2]);
+        assert_eq!(*shared.state.lock(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn sleep_in_nonblocking_callback_is_reported() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range.clone(), Behaviour::Sleep)?;
+
+        let mut result = Err(EINVAL);
+        let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
+            result = user::invalidate_nonblock(&mm, range.start, range.end);
+        });
+        drop(notifier);
+
+        assert_eq!(seen, Seen::ONE);
+        assert_eq!(result, Ok(()));
+        Ok(())
+    }
+
+    #[test]
+    fn last_user_releases() -> Result {
+        let mm = user::new_mm()?;
+        let shared = Shared::new()?;
+        let notifier = shared.notifier(&mm, PAGE_SIZE..2 * PAGE_SIZE, Behaviour::LetGo)?;
+
+        let seq = notifier.read_begin();
+        drop(mm);
+        let valid = seq.lock().is_some();
+        let no_users = notifier.mm().mmget_not_zero().is_none();
+        // Reading goes on, as far as the notifier is concerned.
+        let again = notifier.read_begin().lock().is_some();
+        drop(notifier);
+
+        assert!(!valid);
+        assert!(no_users);
+        assert!(again);
+        assert_eq!(shared.event.load(Relaxed), 4);
+        assert_eq!(shared.range[0].load(Relaxed), 0);
+        assert_eq!(shared.range[1].load(Relaxed), usize::MAX);
+        assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn failed_registration_drops_the_data() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let new = |range| shared.notifier(&mm, range, Behaviour::LetGo).err();
+
+        let empty = new(addr..addr);
+        #[expect(clippy::reversed_empty_ranges)]
+        let reversed = new(2..1);
+        let dropped = shared.get();
+        let failed: Result<Pin<KBox<Notifier<Mirror>>>> = KBox::try_pin_init(
+            Notifier::new(&mm, addr..addr + PAGE_SIZE, Err(EBUSY)),
+            GFP_KERNEL,
+        );
+        user::munmap(addr, PAGE_SIZE)?;
+
+        assert_eq!(empty, Some(EINVAL));
+        assert_eq!(reversed, Some(EINVAL));
+        assert_eq!(dropped, [0, 0, 2]);
+        assert_eq!(failed.err(), Some(EBUSY));
+        assert_eq!(shared.get(), [0, 0, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn whole_address_space() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let notifier = shared.notifier(&mm, 0..usize::MAX, Behaviour::LetGo)?;
+
+        user::munmap(addr, PAGE_SIZE)?;
+        drop(notifier);
+
+        assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    /// A mirror with a spinlock, which never has to refuse.
+    #[pin_data]
+    struct SpinMirror {
+        #[pin]
+        state: SpinLock<usize>,
+    }
+
+    impl Operations for SpinMirror {
+        type State = usize;
+        type Backend = SpinLockBackend;
+        type Refusal = core::convert::Infallible;
+
+        fn lock(&self) -> &SpinLock<usize> {
+            &self.state
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            let (mut state, done) = op.lock();
+            *state += 1;
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, core::convert::Infallible> {
+            let (mut state, done) = op.lock();
+            *state += 0x100;
+            Ok(done)
+        }
+    }
+
+    #[test]
+    fn spinlock_need_not_be_tried() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let init = try_pin_init!(SpinMirror {
+            state <- new_spinlock!(0),
+        });
+        let notifier: Pin<KBox<Notifier<SpinMirror>>> =
+            KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)?;
+
+        let seq = notifier.read_begin();
+        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let collided = seq.lock().is_none();
+        user::munmap(addr, PAGE_SIZE)?;
+        let state = *notifier.state.lock();
+        drop(notifier);
+
+        assert_eq!(result, Ok(()));
+        assert!(collided);
+        assert_eq!(state, 0x101);
+        Ok(())
+    }
+}

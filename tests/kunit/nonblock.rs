@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for `kernel::nonblock`.
+
+use kernel::prelude::*;
+
+#[kunit_tests(rust_nonblock)]
+mod tests {
+    use super::*;
+    use crate::{
+        kmsg::{
+            end_leaked_section,
+            provoke,
+            sections,
+            silent,
+            Seen,
+            MIGHT_SLEEP,
+            SCHEDULING, //
+        },
+        user, //
+    };
+    use core::mem;
+    use kernel::{
+        bindings,
+        new_mutex,
+        new_spinlock,
+        nonblock::{
+            non_block,
+            NonBlockGuard, //
+        },
+        task::might_sleep, //
+    };
+
+    #[test]
+    fn guard_counts() {
+        let before = sections();
+        let guard = NonBlockGuard::new();
+        let during = sections();
+        drop(guard);
+
+        assert_eq!(before, 0);
+        assert_eq!(during, 1);
+        assert_eq!(sections(), 0);
+        assert_eq!(mem::size_of::<NonBlockGuard>(), 0);
+    }
+
+    #[test]
+    fn guards_nest_in_any_order() {
+        let outer = NonBlockGuard::new();
+        let inner = NonBlockGuard::default();
+        let both = sections();
+        drop(outer);
+        let one = sections();
+        drop(inner);
+
+        assert_eq!(both, 2);
+        assert_eq!(one, 1);
+        assert_eq!(sections(), 0);
+    }
+
+    #[test]
+    fn scope_counts_and_returns() {
+        let (outer, inner) = non_block(|_| (sections(), non_block(|_| sections())));
+
+        assert_eq!(outer, 1);
+        assert_eq!(inner, 2);
+        assert_eq!(sections(), 0);
+    }
+
+    #[test]
+    fn leaked_guard_keeps_the_section() {
+        mem::forget(NonBlockGuard::new());
+        let leaked = sections();
+        // Others still count.
+        let nested = non_block(|_| sections());
+        let after = sections();
+        end_leaked_section();
+
+        assert_eq!(leaked, 1);
+        assert_eq!(nested, 2);
+        assert_eq!(after, 1);
+        assert_eq!(sections(), 0);
+    }
+
+    #[test]
+    fn might_sleep_is_reported() -> Result {
+        // Before `Location` could name the file for C, it is replaced by a fixed text.
+        let detail = if cfg!(CONFIG_RUSTC_HAS_FILE_WITH_NUL) {
+            c"at lib/tests/rust/nonblock.rs:"
+        } else {
+            c"at <Location::file_as_c_str() not supported>:"
+        };
+        let seen = provoke(MIGHT_SLEEP, detail, || non_block(|_| might_sleep()));
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn report_names_the_section() -> Result {
+        let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
+            non_block(|_| might_sleep())
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn mutex_is_reported() -> Result {
+        let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
+        let seen = provoke(MIGHT_SLEEP, c"at kernel/locking/mutex.c:", || {
+            non_block(|_| *mutex.lock() += 1)
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn allocation_is_reported() -> Result {
+        let mut allocated = false;
+        let seen = provoke(MIGHT_SLEEP, c"at include/linux/sched/mm.h:", || {
+            non_block(|_| allocated = KBox::new(0, GFP_KERNEL).is_ok())
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        assert!(allocated);
+        Ok(())
+    }
+
+    #[test]
+    fn mmput_is_reported() -> Result {
+        let mm = user::attach_mm()?;
+        let seen = provoke(MIGHT_SLEEP, c"at kernel/fork.c:", || {
+            non_block(|_| drop(mm))
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn schedule_is_reported() -> Result {
+        let seen = provoke(SCHEDULING, c"kunit_try_catch/", || {
+            non_block(|_| {
+                // SAFETY: The test runs in process context.
+                unsafe { bindings::schedule_timeout_uninterruptible(1) };
+            })
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn reported_after_the_scope_of_a_leaked_guard() -> Result {
+        let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
+            mem::forget(NonBlockGuard::new());
+            might_sleep();
+            end_leaked_section();
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn spinlock_trylock_and_nowait_are_silent() -> Result {
+        let spinlock = KBox::pin_init(new_spinlock!(0), GFP_KERNEL)?;
+        let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
+        let mut locked = false;
+        let mut allocated = false;
+
+        let (seen, control) = silent(|| {
+            non_block(|_| {
+                *spinlock.lock() += 1;
+                locked = mutex.try_lock().is_some();
+                allocated = KBox::new(0, GFP_NOWAIT).is_ok();
+            })
+        });
+
+        assert_eq!(seen, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
+        assert_eq!(*spinlock.lock(), 1);
+        assert!(locked);
+        assert!(allocated);
+        Ok(())
+    }
+
+    #[test]
+    fn sleep_outside_is_silent() -> Result {
+        let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
+
+        let (seen, control) = silent(|| {
+            drop(NonBlockGuard::new());
+            non_block(|_| ());
+            *mutex.lock() += 1;
+            might_sleep();
+        });
+
+        assert_eq!(seen, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KUnit tests for non-blocking sections and what is built on them.
+
+use kernel::prelude::*;
+
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod gup;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod interval;
+mod kmsg;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod list;
+mod nonblock;
+mod user;
+
+module! {
+    type: NonblockKunit,
+    name: "nonblock_kunit",
+    authors: ["The nonblock authors"],
+    description: "KUnit tests for non-blocking sections in Rust",
+    license: "GPL",
+}
+
+struct NonblockKunit;
+
+impl kernel::Module for NonblockKunit {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self)
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! User memory for tests.
+
+use core::ptr;
+use kernel::{
+    bindings,
+    error::to_result,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+// As on every architecture that supports Rust; the bindings do not have them.
+pub(crate) const PROT_READ: usize = 1;
+pub(crate) const PROT_WRITE: usize = 2;
+const MAP_PRIVATE: usize = 0x02;
+const MAP_ANONYMOUS: usize = 0x20;
+
+/// Gives the current test an address space, which lasts as long as its task.
+pub(crate) fn attach_mm() -> Result<ARef<MmWithUser>> {
+    // SAFETY: Tests run in a kernel thread of their own, which may be given an address space.
+    to_result(unsafe { bindings::kunit_attach_mm() })?;
+
+    Ok(kernel::current!().mm().ok_or(EINVAL)?.into())
+}
+
+/// Maps `len` bytes of private anonymous memory into the address space of the test.
+pub(crate) fn mmap(len: usize, prot: usize) -> Result<usize> {
+    // SAFETY: The current task has an address space, see `attach_mm()`.
+    let addr = unsafe {
+        bindings::vm_mmap(
+            ptr::null_mut(),
+            0,
+            len,
+            prot,
+            MAP_PRIVATE | MAP_ANONYMOUS,
+            0,
+        )
+    };
+
+    // Errors are addresses in the last page.
+    if addr > usize::MAX - kernel::page::PAGE_SIZE {
+        return Err(ENOMEM);
+    }
+    Ok(addr)
+}
+
+/// Unmaps a range of the address space of the test.
+pub(crate) fn munmap(addr: usize, len: usize) -> Result {
+    // SAFETY: The current task has an address space, see `attach_mm()`.
+    to_result(unsafe { bindings::vm_munmap(addr, len) })
+}
+
+/// Creates an address space that is torn down when the returned reference is dropped.
+pub(crate) fn new_mm() -> Result<ARef<MmWithUser>> {
+    // SAFETY: It may be called at any time.
+    let mm = ptr::NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
+    // SAFETY: `mm_alloc()` returns an address space with one user, which is handed on.
+    Ok(unsafe { ARef::from_raw(mm.cast()) })
+}
+
+/// Invalidates a range, as the OOM reaper does, and reports it done if no notifier refused.
+pub(crate) fn invalidate_nonblock(mm: &Mm, start: usize, end: usize) -> Result {
+    let mut range = bindings::mmu_notifier_range {
+        mm: mm.as_raw(),
+        start,
+        end,
+        flags: 0,
+        event: bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR,
+        owner: ptr::null_mut(),
+    };
+
+    // SAFETY: The range is initialized, and its address space has notifiers.
+    to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
+    // SAFETY: As above, and the invalidation was started.
+    unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };
+    Ok(())
+}
