@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The OOM story: a process has its memory mirrored by the driver, is killed,
+ * and can't exit because one of its threads is held. So its memory comes back
+ * only if the reaper gets it, and only if the driver lets go without blocking.
+ *
+ * usage: oom_story WAY DRIVER
+ *
+ * WAY is how the memory is asked for:
+ *	oom		the system is out of memory, and the OOM killer strikes
+ *	memcg		a memory cgroup is
+ *	mrelease	the process is killed by hand, then process_mrelease(2)
+ * DRIVER is what the driver was told to do in the non-blocking callback:
+ *	lets-go, refuses (a few times), never, sleeps
+ *
+ * Prints one KTAP result, preceded by a line "# story key=value ...".
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mirror.h"
+
+#define MiB		(1024UL * 1024)
+#define MEMORY		(48 * MiB)	/* what is mirrored */
+#define CGROUP		"/sys/fs/cgroup/story"
+#define CGROUP_MAX	"100663296"	/* twice that */
+
+#define die(what)							\
+	do {								\
+		printf("Bail out! %s:%d: %s: %s\n", __FILE__, __LINE__,	\
+		       what, strerror(errno));				\
+		exit(1);						\
+	} while (0)
+
+/* Shared between the processes. */
+static struct {
+	volatile pid_t held;	/* the thread that is held */
+	volatile int ready;	/* the memory is mirrored */
+	volatile int enough;	/* the hog need not go on */
+} *shared;
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static void nap(void)
+{
+	usleep(10000);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+static void oom_score_adj(const char *adj)
+{
+	write_file("/proc/self/oom_score_adj", adj);
+}
+
+/* The kilobytes of memory that are in use: by the cgroup or by the system. */
+static long used_kb(int memcg)
+{
+	char line[128];
+	long kb = -1;
+	FILE *file;
+
+	if (memcg) {
+		file = fopen(CGROUP "/memory.current", "r");
+		if (!file || !fgets(line, sizeof(line), file))
+			die("memory.current");
+		kb = atol(line) / 1024;
+	} else {
+		file = fopen("/proc/meminfo", "r");
+		if (!file)
+			die("/proc/meminfo");
+		while (fgets(line, sizeof(line), file))
+			if (sscanf(line, "MemFree: %ld", &kb) == 1)
+				break;
+		kb = -kb;
+	}
+	fclose(file);
+	return kb;
+}
+
+static void *held_thread(void *unused)
+{
+	(void)unused;
+	shared->held = gettid();
+	for (;;)
+		pause();
+}
+
+/* The process that is to lose its memory. */
+static void victim(int mirror)
+{
+	pthread_t thread;
+	char *mem;
+
+	oom_score_adj("1000");
+	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
+		die("mmap");
+	if (mirror_map(mirror, mem, MEMORY))
+		die("MMU_MIRROR_MAP");
+	if (mirror_prefetch(mirror, mem, MEMORY))
+		die("MMU_MIRROR_PREFETCH");
+	if (pthread_create(&thread, NULL, held_thread, NULL))
+		die("pthread_create");
+	while (!shared->held)
+		nap();
+	shared->ready = 1;
+	for (;;)
+		pause();
+}
+
+/* The process that takes memory until another has to give. */
+static void hog(void)
+{
+	/* If the reaper does not get the victim's memory, this one is next. */
+	oom_score_adj("500");
+	while (!shared->enough) {
+		char *mem = mmap(NULL, MiB, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		size_t i;
+
+		if (mem == MAP_FAILED)
+			die("mmap");
+		for (i = 0; i < MiB && !shared->enough; i += 4096)
+			mem[i] = 1;
+	}
+	for (;;)
+		pause();
+}
+
+/* Makes the thread stop on its way out, while it still has the memory. */
+static void hold(pid_t tid)
+{
+	if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACEEXIT))
+		die("PTRACE_SEIZE");
+}
+
+static void wait_until_held(pid_t tid)
+{
+	int status;
+
+	if (waitpid(tid, &status, __WALL) != tid)
+		die("waitpid");
+	if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8))) {
+		errno = 0;
+		die("the thread was not held");
+	}
+}
+
+static int mrelease(pid_t pid)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	int refused = 0;
+
+	if (pidfd < 0)
+		die("pidfd_open");
+	/* As often as the OOM reaper would try, and as fast. */
+	while (syscall(SYS_process_mrelease, pidfd, 0)) {
+		if (errno != EAGAIN)
+			die("process_mrelease");
+		if (++refused == 10)
+			break;
+		usleep(100000);
+	}
+	close(pidfd);
+	return refused;
+}
+
+int main(int argc, char **argv)
+{
+	const char *way = argc > 1 ? argv[1] : "";
+	const char *driver = argc > 2 ? argv[2] : "";
+	int memcg = !strcmp(way, "memcg"), by_hand = !strcmp(way, "mrelease");
+	int never = !strcmp(driver, "never"), refuses = !strcmp(driver, "refuses");
+	int mirror, eagain = 0, good;
+	struct mmu_mirror_stats stats;
+	double killed, limit;
+	pid_t pid, hog_pid = 0;
+	long used, freed;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!memcg && !by_hand && strcmp(way, "oom")) {
+		fprintf(stderr, "usage: %s oom|memcg|mrelease lets-go|refuses|never|sleeps\n",
+			argv[0]);
+		return 2;
+	}
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		die("mmap");
+	mirror = open(MIRROR_DEVICE, O_RDWR);
+	if (mirror < 0)
+		die(MIRROR_DEVICE);
+	if (memcg) {
+		if (mkdir(CGROUP, 0755) && errno != EEXIST)
+			die(CGROUP);
+		write_file(CGROUP "/memory.max", CGROUP_MAX);
+	}
+
+	pid = fork();
+	if (!pid) {
+		if (memcg)
+			write_file(CGROUP "/cgroup.procs", "0");
+		victim(mirror);
+	}
+	while (!shared->ready) {
+		if (waitpid(pid, NULL, WNOHANG))
+			return 1;
+		nap();
+	}
+	hold(shared->held);
+
+	if (by_hand) {
+		kill(pid, SIGKILL);
+	} else {
+		hog_pid = fork();
+		if (!hog_pid) {
+			if (memcg)
+				write_file(CGROUP "/cgroup.procs", "0");
+			hog();
+		}
+	}
+	wait_until_held(shared->held);
+	killed = now();
+	shared->enough = 1;
+	used = used_kb(memcg);
+
+	if (by_hand)
+		eagain = mrelease(pid);
+
+	/* The OOM reaper begins after 2 s and tries for 1 s. */
+	limit = killed + (by_hand ? 1 : 6);
+	do {
+		nap();
+		stats = mirror_stats(mirror);
+		freed = used - used_kb(memcg);
+	} while (freed < (long)(MEMORY / 1024) * 9 / 10 && now() < limit);
+	stats = mirror_stats(mirror);
+
+	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld nonblock=%llu refused=%llu dropped=%llu pages=%llu eagain=%d\n",
+	       way, driver, (now() - killed) * 1000, freed, MEMORY / 1024,
+	       stats.nonblock, stats.refused, stats.dropped, stats.pages, eagain);
+
+	/* What has to be seen, if the kernel and the driver do as they say. */
+	if (never) {
+		good = stats.dropped == 0 && stats.pages == MEMORY / 4096 &&
+		       stats.nonblock == 10 && stats.refused == 10;
+	} else {
+		good = freed >= (long)(MEMORY / 1024) * 9 / 10 &&
+		       stats.dropped == MEMORY / 4096 && stats.pages == 0 &&
+		       stats.refused == (refuses ? 3 : 0) &&
+		       stats.nonblock == stats.refused + 1;
+	}
+	if (by_hand && (unsigned long long)eagain != stats.refused)
+		good = 0;
+	printf("%s 1 %s %s\n", good ? "ok" : "not ok", way, driver);
+
+	/* Let the thread go, and everybody else too. */
+	ptrace(PTRACE_DETACH, shared->held, NULL, NULL);
+	if (hog_pid) {
+		kill(hog_pid, SIGKILL);
+		waitpid(hog_pid, NULL, 0);
+	}
+	waitpid(pid, NULL, 0);
+	if (memcg)
+		rmdir(CGROUP);
+	return !good;
+}
