@@ -34,6 +34,8 @@ def tools():
         "RUSTFMT": "/usr/bin/rustfmt",
         "CLIPPY_DRIVER": "/usr/bin/clippy-driver",
         "BINDGEN": bindgen(),
+        # So that the stack of a report can be told in lines of the driver.
+        "KRUSTFLAGS": "-Cdebuginfo=line-tables-only",
         # Constant, so that nothing is linked again for the date's sake.
         "KBUILD_BUILD_TIMESTAMP": "@0",
         "KBUILD_BUILD_USER": "nonblock",

@@ -21,7 +21,10 @@ WAYS = {
     "mrelease": "The process is killed by hand, and process_mrelease(2) asks the driver",
 }
 
-FRAME = re.compile(r"(?:\? )?(\S+\+0x[0-9a-f]+/0x[0-9a-f]+) \[rust_mmu_mirror\]")
+# The lines of a call trace that tell the story: who asked, the driver, and the sleep.
+TOLD = re.compile(r"^ (schedule|msleep|oom_reaper|zap_vma\w*|__mmu_notifier\w+|\S+\+\S+ \[rust_mmu_mirror\]$)")
+
+FRAME = re.compile(r" (\S+)\+0x([0-9a-f]+)(/0x[0-9a-f]+) \[rust_mmu_mirror\]")
 
 
 def stories(run):
@@ -41,27 +44,28 @@ def reaper(story, said):
     if story["way"] == "mrelease":
         return "".join(f"{story['eagain']} x EAGAIN, " * (story["eagain"] != "0")) + "done"
     match = re.search(r"oom_reaper: (reaped process|unable to reap).*?(?:, now (anon-rss:\w+))?(?:,.*)?$", said, re.M)
-    return " ".join(filter(None, match.groups())) if match else "nothing"
+    return ", ".join(filter(None, match.groups())) if match else "nothing"
 
 
 def table(found, way):
-    print(f"\n{WAYS[way]}.\n")
-    print(f"  {'the driver':34} {'the reaper':30} {'memory back after':>17} {'came back':>17} "
-          f"{'callbacks':>9} {'refused':>7}")
+    memory = int(found[way, "lets-go"][0]["memory_kb"]) // 1024
+    print(f"\n{WAYS[way]}. {memory} MiB are mirrored.\n")
+    print(f"  {'the driver':34} {'the reaper':30} {'memory back after':>17} {'came back':>9} {'callbacks':>9} {'refused':>7}")
     for driver, text in DRIVERS.items():
         story, said = found[way, driver]
-        back = f"{int(story['freed_kb']) // 1024} of {int(story['memory_kb']) // 1024} MiB"
-        print(f"  {text:34} {reaper(story, said):30} {int(story['ms']) / 1000:15.2f} s {back:>17} "
+        print(f"  {text:34} {reaper(story, said):30} {int(story['ms']) / 1000:15.2f} s {int(story['freed_kb']) // 1024:5} MiB "
               f"{story['nonblock']:>9} {story['refused']:>7}")
 
 
 def place(tree, obj, said):
     """The file and line of the driver in a call trace."""
-    frame = next((FRAME.search(line) for line in said.splitlines() if FRAME.search(line)), None)
+    frame = FRAME.search(said)
     if not frame:
         return None
-    result = output([tree.src / "scripts/faddr2line", obj / "samples/rust/rust_mmu_mirror.ko", frame[1]])
-    found = re.search(r"((?:samples)/rust/\S+:\d+)", result.stdout)
+    # The address is the one to return to; the call is before it.
+    call = f"{frame[1]}+{int(frame[2], 16) - 1:#x}{frame[3]}"
+    result = output([tree.src / "scripts/faddr2line", obj / "samples/rust/rust_mmu_mirror.ko", call])
+    found = re.search(r"\b(samples/rust/\S+:\d+)", result.stdout)
     return found[1] if found else None
 
 
@@ -72,10 +76,19 @@ def report(tree, obj, said):
     where = place(tree, obj, said)
     if start is None or not where:
         raise Failure("the kernel did not report the driver that sleeps, or not where it does")
-    print(f"\nWhat the kernel said about the driver that sleeps, which does so at {where}:\n")
-    for line in lines[start:start + 1] + [line for line in lines[start:] if "rust_mmu_mirror]" in line or
-                                          re.search(r" (schedule|__schedule\w*|oom_reaper|__mmu_not\w+)\+0x", line)]:
-        print(f"  {line.strip()}")
+    print(f"\nWhat the kernel said about the driver that sleeps, which it does at {where}:\n")
+    print(f"  {lines[start]}")
+    for line in lines[start:]:
+        if TOLD.search(line):
+            print(f"    {readable(line.strip())}")
+
+
+def readable(frame):
+    """A line of a call trace with the names of Rust as they are written."""
+    symbol = frame.split("+")[0]
+    plain = output(["c++filt", symbol]).stdout.strip()
+    # A crate's name has its hash behind it.
+    return frame.replace(symbol, re.sub(r"\[[0-9a-f]+\]", "", plain))
 
 
 def run(arguments):

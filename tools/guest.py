@@ -66,7 +66,8 @@ def with_timeout(process, seconds):
 def uml(label, obj, folder, append, limit=120):
     """Boot the UML kernel in `obj`."""
     run = Run(folder)
-    command = [obj / "linux", "mem=512M", "console=tty", "panic=-1", *append]
+    # uml_dir: its control socket would else be left in the home directory when it is killed.
+    command = [obj / "linux", "mem=512M", "console=tty", "panic=-1", f"uml_dir={folder}/", *append]
     return run.boot(label, command, limit, run.console)
 
 
@@ -122,9 +123,9 @@ def scenarios():
     return found
 
 
-def scenario(label, name, settings, obj, folder, initrd):
+def scenario(label, name, settings, obj, folder, initrd, append=()):
     """Boot a guest that runs the scenario `name`."""
-    append = [f"scenario={name}", "kunit.enable=0"]
+    append = [f"scenario={name}", "kunit.enable=0", *append]
     return qemu(label, obj, folder, append, int(settings["timeout"]), settings["memory"], initrd)
 
 
@@ -140,6 +141,7 @@ def initramfs(tree, obj):
     files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
               for module in modules}
     files |= {f"/tests/{script.name}": script for script in SCENARIOS.glob("*.sh")}
+    files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
     files |= {f"/tests/{program.name}": program for program in programs(tree)}
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
     contents = tree.root / "initramfs.list"
@@ -159,7 +161,7 @@ def programs(tree):
     compiled = []
     for source in sorted(SCENARIOS.glob("*.c")):
         target = folder / source.stem
-        flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+        flags = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-pthread",
                  "-I", tree.src / "tools/testing/selftests", "-I", tree.src / "samples/rust"]
         steps = [["ccache", "clang", *flags, "-c", source, "-o", target.with_suffix(".o")],
                  ["clang", "-static", "-pthread", target.with_suffix(".o"), "-o", target]]

@@ -36,8 +36,8 @@ INSIDE = re.compile(r"Call Trace:|\bOops: |INFO: lockdep is turned off|general p
 # A report of one line, without a call trace.
 SINGLE = re.compile(r"kmemleak: |INFO: lockdep is turned off|Segmentation fault|segfault")
 
-# These print a call trace and are none of our business: the OOM killer doing its work.
-HARMLESS = re.compile(r"invoked oom-killer: ")
+# These print a call trace and are none of our business: the OOM killer doing its work, and its reaper giving up.
+HARMLESS = re.compile(r"invoked oom-killer: |oom_reaper: unable to reap")
 
 ANNOUNCE = re.compile(r"expect-report: (.*)")
 STAMP = re.compile(r"(<\d+>)?(\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?)?")
