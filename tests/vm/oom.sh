@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# memory: 256M
+# memory: 192M
 # timeout: 240
 #
 # The OOM story, see oom_story.c: three ways to ask for the memory of a dying

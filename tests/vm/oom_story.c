@@ -34,11 +34,11 @@
 #include "mirror.h"
 
 #define MiB		(1024UL * 1024)
-#define MEMORY		(48 * MiB)	/* what is mirrored */
+#define MEMORY		(32 * MiB)	/* what is mirrored */
 /* Of that, in kilobytes; the rest of the system goes on while we measure. */
 #define ENOUGH		((long)(MEMORY / 1024) * 3 / 4)
 #define CGROUP		"/sys/fs/cgroup/story"
-#define CGROUP_MAX	"100663296"	/* twice that */
+#define CGROUP_MAX	"67108864"	/* twice that */
 
 #define die(what)							\
 	do {								\

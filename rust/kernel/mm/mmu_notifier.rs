@@ -440,7 +440,14 @@ impl<T: Operations> Registration<T> {
 #[pinned_drop]
 impl<T: Operations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        let inner = self.inner.get();
+        // SAFETY: `self` is not moved out of.
+        let this: *mut Self = unsafe { self.get_unchecked_mut() };
+        // The pointer is derived from that to all of `self`, because the C side passes it on to
+        // `Self::release`, which goes back from it to `data`.
+        //
+        // SAFETY: `this` is valid, and the field is in bounds of it.
+        let inner = Opaque::cast_into(unsafe { &raw const (*this).inner });
+
         // SAFETY: By the type invariant `inner` is registered, so its `mm` is set and kept by the
         // registration. The call waits for all callbacks, so that none uses `self` afterwards.
         unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };

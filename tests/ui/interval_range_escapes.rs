@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The range of an invalidation only exists while the callback runs.
+
+//~ error: lifetime may not live long enough
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+struct Mirror {
+    pages: Mutex<usize>,
+}
+
+impl Operations for Mirror {
+    types!();
+    try_invalidate!();
+
+    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+        #[cfg(refused)]
+        let _range: Range<'static> = op.range();
+        #[cfg(not(refused))]
+        let _range: Range<'op> = op.range();
+        op.unaffected()
+    }
+}

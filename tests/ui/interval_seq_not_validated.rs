@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the lock protects cannot be reached through a read that was not validated.
+
+//~ error[E0614]: type `Seq<'_, Mirror>` cannot be dereferenced
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+struct Mirror {
+    pages: Mutex<usize>,
+}
+
+impl Operations for Mirror {
+    types!();
+    invalidate!();
+    try_invalidate!();
+}
+
+pub fn pages(notifier: &Notifier<Mirror>) -> Option<usize> {
+    let seq = notifier.read_begin();
+    #[cfg(refused)]
+    return Some(*seq);
+    #[cfg(not(refused))]
+    return Some(*seq.lock()?);
+}

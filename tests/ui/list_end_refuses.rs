@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A notifier with an end cannot refuse.
+
+//~ error[E0080]
+//~ a notifier with `end` cannot refuse an invalidation: use `type Refusal = Infallible`
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+use core::convert::Infallible;
+use kernel::{
+    mm::{
+        mmu_notifier::{
+            Operations,
+            Range,
+            Registration,
+            WouldBlock, //
+        },
+        MmWithUser, //
+    },
+    nonblock::NonBlockGuard,
+    prelude::*, //
+};
+
+include!("common/module.rs");
+
+struct Driver;
+
+pub fn register(mm: &MmWithUser) -> Result {
+    drop(KBox::pin_init(
+        Registration::new(mm, Ok(Driver)),
+        GFP_KERNEL,
+    )?);
+    Ok(())
+}
+
+#[vtable]
+impl Operations for Driver {
+    #[cfg(refused)]
+    type Refusal = WouldBlock;
+    #[cfg(not(refused))]
+    type Refusal = Infallible;
+
+    fn start(&self, _range: Range<'_>) {}
+
+    fn try_start(&self, _range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Self::Refusal> {
+        Ok(())
+    }
+
+    fn end(&self, _range: Range<'_>, _nb: &NonBlockGuard) {}
+}
