@@ -14,26 +14,34 @@
 ##
 ## KSRC=/path/to/linux with any of these uses your kernel source instead; only `make apply` writes into it.
 
+# Debian's, whatever else comes first in PATH.
+python = /usr/bin/python3
+
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
-demo check shell apply: setup
-	@python3 tools/$@.py
+demo check shell: setup
+	@$(python) tools/$@.py
 
 test: setup
-	@python3 tools/test.py
+	@$(python) tools/test.py
+
+apply:
+	@tools/setup apply
+	@$(python) tools/apply.py
 
 test-fast: setup
-	@python3 tools/test.py fast
+	@$(python) tools/test.py fast
 
 test-kasan: setup
-	@python3 tools/test.py kasan
+	@$(python) tools/test.py kasan
 
 setup:
 	@tools/setup
 
+# Without a python3 nothing was built.
 clean:
-	@python3 tools/clean.py
+	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC
 .PHONY: help demo check shell apply test test-fast test-kasan setup clean

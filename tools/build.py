@@ -13,7 +13,8 @@ import threading
 from common import Failure, PROJECT, Progress, cache, environment, main
 from tree import prepared
 
-# name: ARCH, fragments in tests/kunit/, files that a first build compiles (a guess until there was one)
+# name: ARCH, fragments (files in tests/kunit/, or lines as they are), files that a first build compiles (a guess until
+# there was one)
 CONFIGS = {
     "uml": ("um", [".kunitconfig", "uml.config"], 750),
     "x86_64": ("x86_64", [".kunitconfig", "x86_64.config"], 900),
@@ -58,13 +59,10 @@ def make(tree, name, *words):
 def configure(tree, name):
     """Make .config from the fragments with the kernel's kunit.py, which refuses one that does not hold all of them."""
     arch, fragments, _ = CONFIGS[name]
-    fragments = [PROJECT / "tests/kunit" / fragment for fragment in fragments]
-    for fragment in fragments:
-        if not fragment.exists():
-            raise Failure(f"{fragment.relative_to(PROJECT)} is missing")
+    text = "".join(fragment_text(fragment) for fragment in fragments)
     obj = tree.root / name
     stamp = obj / ".configured"
-    inputs = config_inputs(tree, fragments)
+    inputs = config_inputs(tree, text)
     if stamp.exists() and stamp.read_text() == inputs and (obj / ".config").exists():
         return
     for old in (stamp, obj / ".progress"):
@@ -73,7 +71,7 @@ def configure(tree, name):
     (obj / ".config").unlink(missing_ok=True)
     # In one file a later fragment wins over an earlier; given as several, kunit.py refuses to choose.
     wanted = obj / "fragments.config"
-    wanted.write_text("".join(fragment.read_text() for fragment in fragments))
+    wanted.write_text(text)
     command = ["tools/testing/kunit/kunit.py", "config", f"--arch={arch}", f"--build_dir={obj}",
                f"--kunitconfig={wanted}"]
     command += [f"--make_options={key}={value}" for key, value in tools().items()]
@@ -83,18 +81,34 @@ def configure(tree, name):
                                 stdout=out, stderr=subprocess.STDOUT)
     if result.returncode:
         text = log.read_text(errors="replace")
-        missing = re.findall(r"Missing: (.*)", text)
-        reason = f"options that could not be had: {missing[0]}" if missing else text.strip().splitlines()[-1]
+        missing = re.search(r"Missing: (.*)", text)
+        reason = text.strip().splitlines()[-1]
+        if missing:
+            # It also lists options that are off as they should be.
+            have = (obj / ".config").read_text()
+            wrong = [line for line in missing[1].split(", ")
+                     if not line.startswith("# ") or f"\n{line.split()[1]}=" in have]
+            reason = f"options that could not be had: {', '.join(wrong)}"
         raise Failure(f"{name} cannot be configured: {reason} (log: {log})")
     stamp.write_text(inputs)
 
 
-def config_inputs(tree, fragments):
+def fragment_text(fragment):
+    if "\n" in fragment:
+        return fragment
+    path = PROJECT / "tests/kunit" / fragment
+    if not path.exists():
+        raise Failure(f"{path.relative_to(PROJECT)} is missing")
+    return path.read_text()
+
+
+def config_inputs(tree, text):
     """Changes when .config has to be made again: for other options, other Kconfig files, another toolchain."""
     kconfigs = [tree.src / path for path in sorted(tree.ours()) if pathlib.Path(path).name.startswith("Kconfig")]
-    digest = hashlib.sha256()
-    for path in [*fragments, *(path for path in kconfigs if path.exists())]:
-        digest.update(path.read_bytes())
+    digest = hashlib.sha256(text.encode())
+    for path in kconfigs:
+        if path.exists():
+            digest.update(path.read_bytes())
     path = environment()["PATH"]
     for tool in ("clang", "ld.lld", "/usr/bin/rustc", bindgen()):
         found = shutil.which(tool, path=path)
@@ -111,17 +125,26 @@ def result_folder(tree, name):
     return folder
 
 
-def build(tree, name, *targets):
-    """Build configuration `name`, show how far it is, and return its build directory."""
+def build(tree, name, *words):
+    """Build configuration `name`, show how far it is, and return its build directory; `words` are for make."""
     obj = tree.root / name
+    if re.search(r"[\s:]", str(obj)):
+        raise Failure(f"make cannot work in {obj}, for the space or colon in its name: "
+                      "set NONBLOCK_CACHE to another folder")
     obj.mkdir(exist_ok=True)
     configure(tree, name)
     touch_warned(tree, obj)
     log = result_folder(tree, name) / "build.log"
     jobs = len(os.sched_getaffinity(0))
-    if run_make(tree, name, log, make(tree, name, f"-j{jobs}", *(targets or ["all"]))):
+    try:
+        failed = run_make(tree, name, log, make(tree, name, f"-j{jobs}", *(words or ["all"])))
+    finally:
+        warned = find_warnings(tree, obj, log)
+    if failed:
         raise Failure(f"{name} does not build:\n{explain(log.read_text(errors='replace'))}\nlog: {log}")
-    check_warnings(tree, name, log)
+    if warned:
+        raise Failure(f"{name}: warnings in {', '.join(sorted(warned))}:\n" +
+                      "\n".join(block for blocks in warned.values() for block in blocks) + f"\nlog: {log}")
     return obj
 
 
@@ -193,15 +216,29 @@ def explain(text):
     return "\n".join(errors[:8])
 
 
-def check_warnings(tree, name, log):
-    """Fail for a warning in a file of the project; show any other."""
-    warned = set()
-    for block in blocks(log.read_text(errors="replace"), re.compile(r"(^|\s)warning: |^WARNING: ")):
-        print(block)
-        warned |= {path for path in tree.ours() if path in block or re.sub(r"\.\w+$", ".o", path) in block}
-    if warned:
-        (tree.root / name / ".warned").write_text("\n".join(sorted(warned)))
-        raise Failure(f"{name}: warnings in {', '.join(sorted(warned))} (log: {log})")
+def find_warnings(tree, obj, log):
+    """The warnings in files of the project, {path: blocks}; only the number of the others is shown."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    ours, others = {}, 0
+    for block in blocks(text, re.compile(r"(^|\s)warning: (?!\d+ warnings? emitted)|^WARNING: ")):
+        paths = [path for path in tree.ours() if is_about(block, path)]
+        others += not paths
+        for path in paths:
+            ours.setdefault(path, []).append(block)
+    if ours:
+        with open(obj / ".warned", "a") as warned:
+            warned.writelines(f"{path}\n" for path in sorted(ours))
+    if others:
+        print(f"{obj.name}: {others} warnings in other people's files (log: {log})")
+    return ours
+
+
+def is_about(block, path):
+    """Whether a warning is about the file `path` or its object; what else is in it only tells more."""
+    lines = block.splitlines()
+    where = "\n".join(lines[:1] + [line for line in lines if re.match(r"\s*(-->|:::) ", line)][:1])
+    return any(re.search(rf"(^|[\s/]){re.escape(name)}($|[\s:])", where, re.M)
+               for name in (path, re.sub(r"\.\w+$", ".o", path)))
 
 
 def touch_warned(tree, obj):

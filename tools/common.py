@@ -49,18 +49,27 @@ def output(command, **kwargs):
 @contextlib.contextmanager
 def locked(folder):
     """Hold `folder` for this process: two runs at once would write the same files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                print(f"waiting for another run (pid {lock.read().strip() or '?'}) that uses {folder} ...", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_open(lock, folder / "lock"):
+                continue    # the other run was `make clean`
             lock.seek(0)
-            print(f"waiting for another run (pid {lock.read().strip()}) that uses {folder} ...", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        lock.truncate()
-        print(os.getpid(), file=lock, flush=True)
-        yield
+            lock.truncate()
+            print(os.getpid(), file=lock, flush=True)
+            yield
+            return
+
+
+def is_open(file, path):
+    """Whether `path` is still the file that is open as `file`."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 class Progress:
@@ -92,11 +101,16 @@ class Progress:
 
 def main(run):
     """Call `run(arguments)` and turn what went wrong into one line and an exit code."""
+    signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
     def interrupt(*_):
+        # Once is enough: Ctrl-C comes from the terminal, and again from the make that called us.
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in signals:
+        signal.signal(number, interrupt)
     try:
         sys.exit(run(sys.argv[1:]))
     except Failure as failure:

@@ -50,11 +50,12 @@ def reaper(story, said):
 def table(found, way):
     memory = int(found[way, "lets-go"][0]["memory_kb"]) // 1024
     print(f"\n{WAYS[way]}. {memory} MiB are mirrored.\n")
-    print(f"  {'the driver':34} {'the reaper':30} {'memory back after':>17} {'came back':>9} {'callbacks':>9} {'refused':>7}")
+    print(f"  {'the driver':34} {'the reaper':30} {'memory back after':>17} {'came back':>9} {'callbacks':>9} "
+          f"{'refused':>7}")
     for driver, text in DRIVERS.items():
         story, said = found[way, driver]
-        print(f"  {text:34} {reaper(story, said):30} {int(story['ms']) / 1000:15.2f} s {int(story['freed_kb']) // 1024:5} MiB "
-              f"{story['nonblock']:>9} {story['refused']:>7}")
+        print(f"  {text:34} {reaper(story, said):30} {int(story['ms']) / 1000:15.2f} s "
+              f"{int(story['freed_kb']) // 1024:5} MiB {story['nonblock']:>9} {story['refused']:>7}")
 
 
 def place(tree, obj, said):

@@ -134,13 +134,14 @@ def initramfs(tree, obj):
     lines = [f"dir /{folder} 755 0 0" for folder in
              ("bin", "dev", "proc", "sys", "tmp", "tests", "lib", "lib/modules", "root")]
     lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
-    files = {"/init": PROJECT / "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
+    # Paths relative to the project: the program that packs cannot read names with spaces.
+    files = {"/init": "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
     if not files["/bin/busybox"].exists():
         files["/bin/busybox"] = pathlib.Path("/bin/busybox")
     modules = (obj / "modules.order").read_text().split()
     files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
               for module in modules}
-    files |= {f"/tests/{script.name}": script for script in SCENARIOS.glob("*.sh")}
+    files |= {f"/tests/{script.name}": script.relative_to(PROJECT) for script in SCENARIOS.glob("*.sh")}
     files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
     files |= {f"/tests/{program.name}": program for program in programs(tree)}
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
@@ -148,7 +149,8 @@ def initramfs(tree, obj):
     contents.write_text("\n".join(lines) + "\n")
     image = obj / "initramfs.cpio"
     with open(image, "wb") as out:
-        result = subprocess.run([obj / "usr/gen_init_cpio", contents], stdout=out, stderr=subprocess.PIPE, text=True)
+        result = subprocess.run([obj / "usr/gen_init_cpio", contents], cwd=PROJECT, stdout=out, stderr=subprocess.PIPE,
+                                text=True)
     if result.returncode:
         raise Failure(f"cannot pack the initramfs: {result.stderr.strip()}")
     return image

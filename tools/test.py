@@ -12,14 +12,15 @@ import log
 from build import build
 from common import Failure, PROJECT, main
 from tree import prepared
+from ui import ui
 
 
 class Table:
     """Results as they come in."""
 
-    def __init__(self):
+    def __init__(self, kind):
         self.total = [0, 0, 0]
-        print(f"{'suite':30} passed failed skipped seconds")
+        print(f"{kind:30} passed failed skipped seconds")
 
     def row(self, name, passed, failed, skipped, seconds, details=""):
         print(f"{name:30} {passed:6} {failed:6} {skipped:7} {seconds:7.1f}", flush=True)
@@ -86,11 +87,12 @@ def vm(table, tree, config):
 def run(arguments):
     which = arguments[0] if arguments else "all"
     with prepared() as tree:
-        table = Table()
+        table = Table("suite")
         try:
             if which != "kasan":
                 tools(table)
                 kunit_uml(table, tree)
+                ui(table, tree.root / "uml")
             if which == "all":
                 kunit_x86_64(table, tree, "x86_64")
                 vm(table, tree, "x86_64")

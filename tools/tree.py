@@ -2,15 +2,21 @@
 """Prepare a kernel tree: pristine source, then patches/, then the project's files.
 
 Only what differs is written, so that make rebuilds only what changed. What we put there is listed in `tree.manifest`;
-what patches change is kept in `pristine/` as it was. From the two everything can be taken back, also after an
-interruption: the manifest is extended before the first write and shortened after the last.
+what was there before is kept in `pristine/`. From the two everything can be taken back, also after an interruption: the
+manifest is extended before the first write and shortened after the last.
+
+The pristine source is unpacked, or with KSRC= copied from there: nothing is built or written in a KSRC.
 """
 
 import contextlib
+import errno
+import hashlib
+import json
 import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 
@@ -34,6 +40,7 @@ class Tree:
         self.pristine = root / "pristine"
         self.results = root / "results"
         self.manifest = root / "tree.manifest"
+        self.copied = root / "copied.json"
 
     def ours(self):
         """The files that are the project's or that its patches change, as paths in the kernel tree."""
@@ -70,32 +77,49 @@ def touched(patch):
     return {name.split("/", 1)[1] for pair in headers for name in pair if name != "/dev/null"}
 
 
-def apply_patches(folder):
+def apply_patches(folder, reverse=False):
     """Apply every patch in order to the files in `folder`; name the first that does not fit."""
-    for patch in patches():
-        result = output(["patch", "-p1", "--fuzz=0", "--forward", "--batch", "--no-backup-if-mismatch",
-                         "--reject-file=-", "--directory", folder, "--input", patch])
+    for patch in reversed(patches()) if reverse else patches():
+        result = output(["patch", "-p1", "--fuzz=0", "--forward", *["--reverse"] * reverse, "--batch",
+                         "--no-backup-if-mismatch", "--reject-file=-", "--directory", folder, "--input", patch])
         if result.returncode:
-            files = re.findall(r"^(?:checking|patching) file (\S+)", result.stdout.split("FAILED")[0], re.M)
-            where = files[-1] if files else result.stdout.strip().splitlines()[-1]
-            raise Failure(f"{patch.relative_to(PROJECT)} does not apply to this tree: see {where}")
+            raise Failure(f"{patch.relative_to(PROJECT)} does not apply to this tree: see {misfit(result.stdout)}")
 
 
-def patched_files(tree):
-    """What the files that patches touch look like afterwards, by path; None for one that is deleted."""
-    paths = set().union(*map(touched, patches()))
-    for path in paths - tree.ours():
-        keep = tree.pristine / path
-        if (tree.src / path).exists() and not keep.exists():
-            write(tree, keep, (tree.src / path).read_bytes())
-    with tempfile.TemporaryDirectory(dir=tree.root, prefix="patching.") as scratch:
+def misfit(said):
+    """The file at which patch(1) gave up, from what it said."""
+    where = said.strip().splitlines()[-1]
+    for line in said.splitlines():
+        name = re.match(r"patching file (\S+)|\|\+\+\+ [^/]+/(\S+)", line)
+        if name:
+            where = name[1] or name[2]
+        elif "FAILED" in line or "Skipping patch" in line:
+            break
+    return where
+
+
+def patched_paths():
+    return set().union(*map(touched, patches()))
+
+
+def patched(source, reverse=False):
+    """What the files in `source` that patches touch look like afterwards, by path; None for one that is not there."""
+    paths = patched_paths()
+    with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         scratch = pathlib.Path(scratch)
         for path in paths:
-            if (tree.pristine / path).exists():
+            if (source / path).exists():
                 (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(tree.pristine / path, scratch / path)
-        apply_patches(scratch)
+                shutil.copyfile(source / path, scratch / path)
+        apply_patches(scratch, reverse)
         return {path: (scratch / path).read_bytes() if (scratch / path).exists() else None for path in paths}
+
+
+def keep(tree, paths):
+    """Save what stands where something of ours is to come for the first time."""
+    for path in paths - tree.ours():
+        if (tree.src / path).exists() and not (tree.pristine / path).exists():
+            write(tree, tree.pristine / path, (tree.src / path).read_bytes())
 
 
 def write(tree, path, data):
@@ -150,29 +174,160 @@ def unpack(tree):
             except subprocess.TimeoutExpired:
                 progress.update("takes about 15 s")
     if tar.returncode:
-        raise Failure(f"cannot unpack {archive}: {errors.strip().splitlines()[-1]}")
+        shutil.rmtree(part)
+        if "No space left" in errors:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        why = errors.strip().splitlines()[0]
+        raise Failure(f"cannot unpack {archive} ({why}): remove it and run the same command again")
     part.rename(tree.src)
     list_files(tree, [])
     progress.done("done")
 
 
-def prepare(tree):
-    """Bring the tree up to date with the project."""
-    if not (tree.manifest.exists() and tree.src.is_dir()):
-        unpack(tree)
+def check_source(ksrc):
+    """Refuse a kernel source that does not fit; whether it has our patches already."""
+    if not ksrc.is_dir():
+        raise Failure(f"KSRC={ksrc} is not a directory")
+    makefile = ksrc / "Makefile"
+    text = makefile.read_text(errors="replace") if makefile.is_file() else ""
+    found = dict(re.findall(r"^(VERSION|PATCHLEVEL) = (\d+)$", text, re.M))
+    if len(found) < 2 or not (ksrc / "Kbuild").is_file():
+        raise Failure(f"KSRC={ksrc} is not the source of a Linux kernel")
+    version = f"{found['VERSION']}.{found['PATCHLEVEL']}"
+    if version != VERSION:
+        raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}")
+    if not (ksrc / "rust/kernel").is_dir():
+        raise Failure(f"KSRC={ksrc} has no rust/kernel: it is not whole")
+    applied = True
+    try:
+        patched(ksrc, reverse=True)
+    except Failure:
+        applied = False
+    if not applied:
+        try:
+            patched(ksrc)
+        except Failure as failure:
+            raise Failure(str(failure).replace("this tree", f"KSRC={ksrc}")) from None
+        refuse_foreign(ksrc)
+    return applied
+
+
+def refuse_foreign(ksrc):
+    """Refuse a kernel source with a file at the place of one of ours that never was ours."""
+    foreign = [path for path, data in sorted(project_files().items()) if is_foreign(ksrc / path, data)]
+    if foreign:
+        raise Failure(f"KSRC={ksrc} has another {foreign[0]} than this project, or one with changes: move it away")
+
+
+def is_foreign(path, data):
+    """Whether there is a file that is neither the project's `data` nor was ever committed to the project."""
+    if not path.exists() or path.read_bytes() == data:
+        return False
+    git = ["git", "-c", "safe.directory=*", "-C", PROJECT]
+    blob = output([*git, "hash-object", "--no-filters", path.absolute()]).stdout.strip()
+    return output([*git, "cat-file", "-e", blob]).returncode != 0
+
+
+def source_files(ksrc):
+    """The files of a kernel source without what was built in it: their paths."""
+    if (ksrc / ".git").exists():
+        listing = output(["git", "-c", "safe.directory=*", "-C", ksrc, "ls-files", "-zco", "--exclude-standard"])
+        if listing.returncode:
+            raise Failure(f"git cannot list the files of KSRC={ksrc}: {listing.stdout.strip().splitlines()[-1]}")
+        paths = {path for path in listing.stdout.split("\0") if path and not path.endswith("/")}
+        # Debian's source ignores itself: nobody has added it to that git.
+        if "Makefile" in paths:
+            return paths
+    if (ksrc / ".config").exists() or (ksrc / "include/config").exists():
+        raise Failure(f"KSRC={ksrc} was built in and git does not tell its source from the rest: "
+                      "`make mrproper` there first")
+    # Links to folders are files here too, and os.walk lists them as folders.
+    paths = {f"{folder}/{name}"[len(str(ksrc)) + 1:] for folder, folders, names in os.walk(ksrc)
+             for name in [*names, *(name for name in folders if os.path.islink(f"{folder}/{name}"))]}
+    return {path for path in paths if not path.startswith(".git/")}
+
+
+def copy_source(tree, ksrc):
+    """Bring the pristine copy of `ksrc` up to date.
+
+    A file is looked at again when its size or time changed, and written when its contents did, as of now: make would
+    not see a file that was replaced by an older one.
+    """
+    paths = source_files(ksrc)
+    if not (tree.copied.exists() and tree.manifest.exists()):
+        for old in (tree.src, tree.pristine):
+            if old.exists():
+                shutil.rmtree(old)
+        tree.src.mkdir()
+        list_files(tree, [])
+        write(tree, tree.copied, b"{}")
+    before = json.loads(tree.copied.read_text())
+    ours = tree.ours()
+    now = {}
+    progress = Progress(f"copying {ksrc}")
+    for number, path in enumerate(sorted(paths)):
+        try:
+            status = os.lstat(ksrc / path)
+        except FileNotFoundError:
+            continue    # deleted, and git has not been told
+        if stat.S_ISDIR(status.st_mode):
+            continue    # a repository of its own
+        now[path] = [status.st_size, status.st_mtime_ns, status.st_mode]
+        if now[path] != before.get(path):
+            copy_file(tree, ksrc / path, (tree.pristine if path in ours else tree.src) / path)
+            if number % 500 == 0:
+                progress.update(f"{number} of {len(paths)} files")
+    for path in before.keys() - now.keys():
+        ((tree.pristine if path in ours else tree.src) / path).unlink(missing_ok=True)
+    # What was saved under something of ours that has since been taken back is out of date from now on.
+    for saved in [file for file in tree.pristine.rglob("*") if file.is_file()]:
+        if str(saved.relative_to(tree.pristine)) not in ours:
+            saved.unlink()
+    if now != before:
+        write(tree, tree.copied, json.dumps(now).encode())
+    progress.done("done" if now != before else None)
+
+
+def copy_file(tree, source, target):
+    if source.is_symlink():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(os.readlink(source))
+        return
+    data = source.read_bytes()
+    if target.is_symlink() or not target.exists() or target.read_bytes() != data:
+        write(tree, target, data)
+    target.chmod(source.stat().st_mode & 0o777 | 0o600)
+
+
+def ksrc():
+    """The reader's own kernel source, if there is one."""
+    return pathlib.Path(os.environ["KSRC"]).absolute() if os.environ.get("KSRC") else None
+
+
+def prepare(tree, own=None, applied=False):
+    """Bring the tree up to date with the project, and with the source `own`, which may have the patches `applied`."""
     files = project_files()
+    if own:
+        copy_source(tree, own)
+    elif not (tree.manifest.exists() and tree.src.is_dir()):
+        unpack(tree)
     for path in files.keys() - tree.ours():
-        if (tree.src / path).exists():
+        if not own and (tree.src / path).exists():
             raise Failure(f"the kernel has {path} already: a change to it is a patch in patches/{VERSION}")
-    sync(tree, patched_files(tree) | files)
+    keep(tree, files.keys() | patched_paths())
+    sync(tree, files if applied else patched(tree.pristine) | files)
 
 
 @contextlib.contextmanager
 def prepared():
     """A prepared tree that is nobody else's until the end of the `with` block."""
-    tree = Tree(cache() / f"linux-{VERSION}")
+    own = ksrc()
+    applied = own and check_source(own)
+    name = VERSION if not own else f"ksrc-{hashlib.sha256(bytes(own)).hexdigest()[:12]}"
+    tree = Tree(cache() / f"linux-{name}")
     with locked(tree.root):
-        prepare(tree)
+        prepare(tree, own, applied)
         yield tree
 
 

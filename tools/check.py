@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Everything about the code but its tests; ends with the line `N passed, N failed, N skipped`."""
+
+import hashlib
+import re
+import time
+
+from build import CONFIGS, blocks, build, make, tools
+from common import Failure, main, output
+from test import Table
+from tree import patches, prepared, project_files
+
+LITTLE = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
+NO_TESTS = LITTLE + """\
+# CONFIG_RUST_NONBLOCK_KUNIT_TEST is not set
+# CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
+"""
+X86_64 = [".kunitconfig", "x86_64.config"]
+
+# As in build.CONFIGS: everything on, and then one thing off at a time.
+BUILDS = {
+    "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE], 30),
+    "check-no-mmu-notifier": ("um", [".kunitconfig", "uml.config", LITTLE + """\
+# CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
+# CONFIG_SAMPLE_RUST_MMU_MIRROR is not set
+# CONFIG_MMU_NOTIFIER is not set
+"""], 30),
+    "check-no-atomic-sleep": ("x86_64", [*X86_64, NO_TESTS + "# CONFIG_DEBUG_ATOMIC_SLEEP is not set\n"], 75),
+    "check-no-lockdep": ("x86_64", [*X86_64, LITTLE + """\
+# CONFIG_PROVE_LOCKING is not set
+# CONFIG_PROVE_RAW_LOCK_NESTING is not set
+"""], 75),
+    "check-no-smp": ("x86_64", [*X86_64, LITTLE + "CONFIG_NR_CPUS=1\n# CONFIG_SMP is not set\n"], 75),
+    "check-release": ("x86_64", [*X86_64, NO_TESTS + """\
+# CONFIG_DEBUG_ATOMIC_SLEEP is not set
+# CONFIG_PROVE_LOCKING is not set
+# CONFIG_PROVE_RAW_LOCK_NESTING is not set
+# CONFIG_DEBUG_KMEMLEAK is not set
+# CONFIG_SAMPLE_KMEMLEAK is not set
+# CONFIG_RUST_DEBUG_ASSERTIONS is not set
+CONFIG_RUST_INLINE_HELPERS=y
+"""], 75),
+}
+CONFIGS.update(BUILDS)
+
+LINT = ["CLIPPY=1", "W=1"]
+PROBE = "lib/tests/rust/nonblock_probe"
+
+
+def rustfmt(tree):
+    files = sorted(path for path in project_files() if path.endswith(".rs"))
+    result = output([tools()["RUSTFMT"], "--check", "--config-path", tree.src / ".rustfmt.toml",
+                     *(tree.src / path for path in files)])
+    if result.returncode:
+        raise Failure(result.stdout.replace(f"{tree.src}/", ""))
+
+
+def checkpatch(tree, inputs):
+    """Have the kernel's checkpatch.pl look at each of `inputs`; a missing sign-off is for who sends the patch."""
+    said = []
+    for words in inputs:
+        result = output([tree.src / "scripts/checkpatch.pl", "--strict", "--no-summary", "--quiet", "--show-types",
+                         "--color=never", "--ignore", "MISSING_SIGN_OFF", *words], cwd=tree.src)
+        if result.returncode or result.stdout.strip():
+            said.append(f"{words[-1]}:\n{result.stdout}")
+    if said:
+        raise Failure("\n".join(said))
+
+
+def checkpatch_patches(tree):
+    checkpatch(tree, [[patch] for patch in patches()])
+
+
+def checkpatch_files(tree):
+    checkpatch(tree, [["-f", path] for path in sorted(project_files())])
+
+
+def partial(name, *words):
+    """A build of the kernel crate and what is ours outside of it."""
+    def check(tree):
+        folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
+        build(tree, name, *words, *folders, *([f"{PROBE}.o"] if CONFIGS[name][0] == "x86_64" else []))
+    return check
+
+
+def rustdoc(tree):
+    """The documentation of the kernel crate; made again only if one of our files or the toolchain changed."""
+    obj = tree.root / "check-warnings"
+    digest = hashlib.sha256((obj / ".configured").read_bytes())
+    for path in sorted(path for path in tree.ours() if path.endswith(".rs")):
+        digest.update(path.encode() + (tree.src / path).read_bytes())
+    stamp = obj / ".rustdoc"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    # That of the other crates takes minutes and tells us nothing.
+    only = obj / "rustdoc-kernel"
+    only.write_text('#!/bin/sh\ncase "$*" in *"--crate-name kernel "*) exec /usr/bin/rustdoc "$@";; esac\n')
+    only.chmod(0o755)
+    # The rest as in the build before it: with other words for make all of that would be done again.
+    result = output(make(tree, "check-warnings", *LINT, f"RUSTDOC={only}", "rustdoc"))
+    (tree.results / "check-warnings/rustdoc.log").write_text(result.stdout)
+    found = [block for block in blocks(result.stdout, re.compile(r"^(warning|error)\b"))
+             if "srctree/ link" in block or any(f"{path}:" in block for path in tree.ours())]
+    if found or result.returncode:
+        raise Failure("\n".join(found) or result.stdout[-2000:])
+    stamp.write_text(digest.hexdigest())
+
+
+def functions(tree, name):
+    """The instructions of the probe's functions, as objdump lists them."""
+    result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr",
+                     tree.root / name / f"{PROBE}.o"])
+    if result.returncode:
+        raise Failure(f"no object code of the probe:\n{result.stdout}")
+    found = {}
+    for function, body in re.findall(r"^(?:[0-9a-f]+ )?<(probe_\w+)>:\n((?:.+\n?)*)", result.stdout, re.M):
+        lines = [" ".join(line.split()) for line in body.splitlines()]
+        # What follows the last return only fills up to the next function.
+        while lines and re.match(r"(nop|int3|xchgw %ax, %ax|cs nop)", lines[-1]):
+            lines.pop()
+        found[function] = lines
+    return found
+
+
+def length(lines):
+    return sum(not line.startswith("R_X86_64") and not re.match(r"[0-9a-f]+: R_X86_64", line) for line in lines)
+
+
+def calls(lines):
+    """Whether the function calls another, also as its last jump; the return thunk is none."""
+    return any("R_X86_64" in line and "__x86_return_thunk" not in line for line in lines) or \
+        any(line.startswith("call") for line in lines)
+
+
+def listing(found):
+    return "\n".join(f"{function}:\n" + "\n".join(f"    {line}" for line in lines) for function, lines in found.items())
+
+
+def object_code(tree):
+    """Nothing is left of a section without the option, and with it there is something: else this would see nothing."""
+    for name in ("check-no-atomic-sleep", "check-release"):
+        found = functions(tree, name)
+        if len(found) != 3 or len({length(lines) for lines in found.values()}) != 1 or any(map(calls, found.values())):
+            raise Failure(f"{name}: something is left of a non-blocking section:\n{listing(found)}")
+    debug = functions(tree, "check-no-lockdep")
+    wrong = [function for function, lines in debug.items() if calls(lines) == (function == "probe_plain")]
+    if wrong or len(debug) != 3:
+        raise Failure(f"with DEBUG_ATOMIC_SLEEP {', '.join(wrong)} should be something else:\n{listing(debug)}")
+    return "without DEBUG_ATOMIC_SLEEP nothing is left of a non-blocking section:\n" + \
+        listing(functions(tree, "check-no-atomic-sleep"))
+
+
+def checks():
+    """(name, function) of each check, in the order of how soon they tell something."""
+    yield "rustfmt", rustfmt
+    yield "checkpatch: patches", checkpatch_patches
+    yield "checkpatch: files", checkpatch_files
+    yield "clippy and W=1", partial("check-warnings", *LINT)
+    yield "rustdoc", rustdoc
+    for name in BUILDS:
+        if name != "check-warnings":
+            yield name.removeprefix("check-"), partial(name)
+    yield "object code", object_code
+
+
+def run(_):
+    with prepared() as tree:
+        table = Table("check")
+        shown = ""
+        for name, check in checks():
+            start = time.monotonic()
+            try:
+                shown = check(tree) or shown
+                table.row(name, 1, 0, 0, time.monotonic() - start)
+            except Failure as failure:
+                table.row(name, 0, 1, 0, time.monotonic() - start, str(failure))
+        print(f"\n{shown}\n" if shown else "")
+        return table.end()
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0
+"""An interactive guest with the modules loaded and the sample programs in /tests."""
+
+import os
+
+import guest
+from build import build
+from common import Failure, environment, main
+from tree import prepared
+
+
+def run(arguments):
+    if arguments:
+        raise Failure("usage: make shell")
+    with prepared() as tree:
+        obj = build(tree, "x86_64")
+        # What the kernel has to say is for `dmesg`, but for warnings and worse.
+        append = ["scenario=shell", "kunit.enable=0", "printk.ignore_loglevel=0", "loglevel=5"]
+        command = guest.qemu_command(obj, guest.accelerator(obj), append, "512M", guest.initramfs(tree, obj))
+    # Without the lock: other runs need not wait until this guest ends.
+    command += ["-display", "none", "-serial", "mon:stdio"]
+    print("starting a guest; Ctrl-A X ends it", flush=True)
+    os.execvpe(command[0], [str(word) for word in command], environment())
+
+
+if __name__ == "__main__":
+    main(run)
