@@ -8,6 +8,7 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
+        invalidate,
         kmsg::{
             provoke,
             sections,
@@ -224,7 +225,7 @@ mod tests {
         let range = PAGE_SIZE..3 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
 
-        let result = user::invalidate_nonblock(&mm, 2 * PAGE_SIZE, 4 * PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, 2 * PAGE_SIZE, 4 * PAGE_SIZE);
         drop(notifier);
 
         assert_eq!(result, Ok(()));
@@ -245,11 +246,11 @@ mod tests {
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
 
         let held = shared.state.lock();
-        let refused = user::invalidate_nonblock(&mm, range.start, range.end);
+        let refused = invalidate::nonblock(&mm, range.start, range.end);
         drop(held);
         // The refused invalidation is over: this does not wait for it, and nothing was published.
         let valid = notifier.read_begin().lock().is_some();
-        let done = user::invalidate_nonblock(&mm, range.start, range.end);
+        let done = invalidate::nonblock(&mm, range.start, range.end);
         drop(notifier);
 
         assert_eq!(refused, Err(EAGAIN));
@@ -277,7 +278,7 @@ mod tests {
         let collided = collided.lock().map(|state| *state);
 
         let nonblocking = notifier.read_begin();
-        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         let nonblocking = nonblocking.lock().map(|state| *state);
 
         let again = notifier.read_begin();
@@ -302,7 +303,7 @@ mod tests {
 
         let seq = notifier.read_begin();
         user::munmap(addr, PAGE_SIZE)?;
-        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         let valid = seq.lock().is_some();
         drop(notifier);
 
@@ -343,7 +344,7 @@ mod tests {
 
         let mut result = Err(EINVAL);
         let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
-            result = user::invalidate_nonblock(&mm, range.start, range.end);
+            result = invalidate::nonblock(&mm, range.start, range.end);
         });
         drop(notifier);
 
@@ -398,6 +399,53 @@ mod tests {
         assert_eq!(dropped, [0, 0, 2]);
         assert_eq!(failed.err(), Some(EBUSY));
         assert_eq!(shared.get(), [0, 0, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn registered_under_the_mmap_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let mirror = Mirror {
+            shared: shared.clone(),
+            behaviour: Behaviour::LetGo,
+        };
+
+        let mmap = mm.mmap_write_lock();
+        let notifier: Result<Pin<KBox<Notifier<Mirror>>>> = KBox::try_pin_init(
+            Notifier::new_locked(&mmap, addr..addr + PAGE_SIZE, Ok(mirror)),
+            GFP_KERNEL,
+        );
+        drop(mmap);
+        user::munmap(addr, PAGE_SIZE)?;
+        drop(notifier?);
+
+        assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn pending_signal_is_eintr() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr..addr + PAGE_SIZE;
+        let new = || shared.notifier(&mm, range.clone(), Behaviour::LetGo);
+
+        // Only the first one of an address space can be interrupted.
+        let interrupted = user::with_signal_pending(|| new().err());
+        let dropped = shared.get();
+        user::munmap(addr, PAGE_SIZE)?;
+        let called = shared.get();
+        drop(new()?);
+        let second = user::with_signal_pending(|| new().err());
+
+        assert_eq!(interrupted, Some(EINTR));
+        assert_eq!(dropped, [0, 0, 1]);
+        assert_eq!(called, dropped);
+        assert_eq!(second, None);
+        assert_eq!(shared.get(), [0, 0, 3]);
         Ok(())
     }
 
@@ -459,7 +507,7 @@ mod tests {
             KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)?;
 
         let seq = notifier.read_begin();
-        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         let collided = seq.lock().is_none();
         user::munmap(addr, PAGE_SIZE)?;
         let state = *notifier.state.lock();

@@ -8,14 +8,19 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
+        invalidate,
         kmsg::sections,
         user::{
             self,
             PROT_READ, //
         }, //
     };
-    use core::convert::Infallible;
+    use core::{
+        convert::Infallible,
+        ops, //
+    };
     use kernel::{
+        bindings,
         mm::{
             mmu_notifier::{
                 Event,
@@ -27,6 +32,7 @@ mod tests {
             Mm,
             MmWithUser, //
         },
+        new_spinlock,
         nonblock::NonBlockGuard,
         page::PAGE_SIZE,
         sync::{
@@ -35,7 +41,8 @@ mod tests {
                 Atomic,
                 Relaxed, //
             },
-            Arc, //
+            Arc,
+            SpinLock, //
         }, //
     };
 
@@ -160,6 +167,226 @@ mod tests {
         )
     }
 
+    /// Keeps what it was told last.
+    #[pin_data]
+    struct Keeper {
+        #[pin]
+        event: SpinLock<Option<Event>>,
+        clipped: [Atomic<usize>; 2],
+    }
+
+    #[vtable]
+    impl Operations for Keeper {
+        type Refusal = Infallible;
+
+        fn start(&self, range: Range<'_>) {
+            *self.event.lock() = Some(range.event());
+            let clipped = range.clip(&(PAGE_SIZE..2 * PAGE_SIZE));
+            self.clipped[0].store(clipped.start, Relaxed);
+            self.clipped[1].store(clipped.end, Relaxed);
+        }
+
+        fn try_start(&self, range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
+            self.start(range);
+            Ok(())
+        }
+    }
+
+    impl Keeper {
+        fn register(mm: &MmWithUser) -> Result<Pin<KBox<Registration<Self>>>> {
+            let init = try_pin_init!(Self {
+                event <- new_spinlock!(None),
+                clipped: [Atomic::new(0), Atomic::new(0)],
+            });
+            KBox::try_pin_init(Registration::new(mm, init), GFP_KERNEL)
+        }
+    }
+
+    #[test]
+    fn events_and_owners_are_told() -> Result {
+        let mm = user::attach_mm()?;
+        let keeper = Keeper::register(&mm)?;
+        let (owner, other) = (1_u32, 2_u32);
+        let tell = |event| {
+            let told = invalidate::event(&mm, 0..PAGE_SIZE, event, &owner);
+            told.ok().and(*keeper.event.lock())
+        };
+
+        let plain = [
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_UNMAP),
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR),
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA),
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE),
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY),
+            tell(bindings::mmu_notifier_event_MMU_NOTIFY_RELEASE),
+            tell(99),
+        ];
+        let migrate = tell(bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE);
+        let exclusive = tell(bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE);
+        drop(keeper);
+
+        let expected = [
+            Event::Unmap,
+            Event::Clear,
+            Event::ProtectionVma,
+            Event::ProtectionPage,
+            Event::SoftDirty,
+            Event::Release,
+            Event::Other(99),
+        ];
+        assert_eq!(plain, expected.map(Some));
+        assert!(matches!(migrate, Some(Event::Migrate(o)) if o.is(&owner) && !o.is(&other)));
+        assert!(matches!(exclusive, Some(Event::Exclusive(o)) if o.is(&owner) && !o.is(&other)));
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_are_clipped() -> Result {
+        let mm = user::attach_mm()?;
+        let keeper = Keeper::register(&mm)?;
+        let page = |n: usize| n * PAGE_SIZE;
+        let clip = |start, end| {
+            let told = invalidate::nonblock(&mm, start, end);
+            let clipped = [0, 1].map(|i| keeper.clipped[i].load(Relaxed));
+            told.map(|()| (clipped[0], clipped[1])).ok()
+        };
+
+        let clipped = [
+            clip(0, usize::MAX),
+            clip(page(1), page(2)),
+            clip(page(1) + 1, page(2) - 1),
+            clip(0, page(1)),
+            clip(page(2), page(3)),
+            clip(0, 1),
+        ];
+        drop(keeper);
+
+        assert_eq!(clipped[0], Some((page(1), page(2))));
+        assert_eq!(clipped[1], Some((page(1), page(2))));
+        assert_eq!(clipped[2], Some((page(1) + 1, page(2) - 1)));
+        // Nothing in common, and still no range that ends before it starts.
+        assert_eq!(clipped[3], Some((page(1), page(1))));
+        assert_eq!(clipped[4], Some((page(2), page(2))));
+        assert_eq!(clipped[5], Some((page(1), page(1))));
+        Ok(())
+    }
+
+    /// A device that knows whether it used memory, and was not asked for invalidations.
+    struct Aging {
+        young: Atomic<bool>,
+        asked: Atomic<i32>,
+        sections: Atomic<i32>,
+    }
+
+    impl Aging {
+        fn ask(&self, range: ops::Range<usize>) -> bool {
+            self.asked.fetch_add(1, Relaxed);
+            self.sections.store(sections(), Relaxed);
+            range == (PAGE_SIZE..2 * PAGE_SIZE) && self.young.load(Relaxed)
+        }
+    }
+
+    #[vtable]
+    impl Operations for Aging {
+        type Refusal = Infallible;
+
+        fn clear_flush_young(&self, _: &Mm, range: ops::Range<usize>, _: &NonBlockGuard) -> bool {
+            let young = self.ask(range);
+            self.young.store(false, Relaxed);
+            young
+        }
+
+        fn clear_young(&self, mm: &Mm, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
+            self.clear_flush_young(mm, range, nb)
+        }
+
+        fn test_young(&self, _: &Mm, addr: usize, _: &NonBlockGuard) -> bool {
+            self.ask(addr..addr + PAGE_SIZE)
+        }
+    }
+
+    #[test]
+    fn young_callbacks_are_asked() -> Result {
+        let mm = user::attach_mm()?;
+        let init = Aging {
+            young: Atomic::new(true),
+            asked: Atomic::new(0),
+            sections: Atomic::new(-1),
+        };
+        let aging: Pin<KBox<Registration<Aging>>> =
+            KBox::try_pin_init(Registration::new(&mm, Ok(init)), GFP_KERNEL)?;
+        let (start, end) = (PAGE_SIZE, 2 * PAGE_SIZE);
+
+        // SAFETY: `mm` has notifiers.
+        let tested = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), start) };
+        // SAFETY: As above.
+        let elsewhere = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), end) };
+        // SAFETY: As above.
+        let cleared = unsafe { bindings::__mmu_notifier_clear_young(mm.as_raw(), start, end) };
+        // SAFETY: As above.
+        let again = unsafe { bindings::__mmu_notifier_clear_young(mm.as_raw(), start, end) };
+        aging.young.store(true, Relaxed);
+        // SAFETY: As above.
+        let flushed =
+            unsafe { bindings::__mmu_notifier_clear_flush_young(mm.as_raw(), start, end) };
+        // SAFETY: As above.
+        let after = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), start) };
+        let asked = aging.asked.load(Relaxed);
+        let in_sections = aging.sections.load(Relaxed);
+        drop(aging);
+
+        assert!(tested);
+        assert!(!elsewhere);
+        assert!(cleared);
+        assert!(!again);
+        assert!(flushed);
+        assert!(!after);
+        assert_eq!(asked, 6);
+        assert_eq!(in_sections, 1);
+        Ok(())
+    }
+
+    /// A device that walks the page tables of the CPU.
+    struct Walker(Arc<Calls>);
+
+    #[vtable]
+    impl Operations for Walker {
+        type Refusal = Infallible;
+
+        fn arch_invalidate(&self, _: &Mm, range: ops::Range<usize>, _: &NonBlockGuard) {
+            self.0.start.fetch_add(1, Relaxed);
+            self.0.start_sections.store(sections(), Relaxed);
+            self.0.range[0].store(range.start, Relaxed);
+            self.0.range[1].store(range.end, Relaxed);
+        }
+    }
+
+    #[test]
+    fn arch_invalidate_is_called() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let walker: Pin<KBox<Registration<Walker>>> = KBox::try_pin_init(
+            Registration::new(&mm, Ok(Walker(calls.clone()))),
+            GFP_KERNEL,
+        )?;
+
+        // SAFETY: `mm` has notifiers.
+        unsafe {
+            bindings::__mmu_notifier_arch_invalidate_secondary_tlbs(
+                mm.as_raw(),
+                PAGE_SIZE,
+                usize::MAX,
+            )
+        };
+        drop(walker);
+
+        assert_eq!(calls.get(), [1, 0, 0, 0, 0]);
+        assert_eq!(calls.start_sections.load(Relaxed), 1);
+        assert_eq!(calls.range[0].load(Relaxed), PAGE_SIZE);
+        assert_eq!(calls.range[1].load(Relaxed), usize::MAX);
+        Ok(())
+    }
+
     #[test]
     fn munmap_starts_and_ends() -> Result {
         let mm = user::attach_mm()?;
@@ -193,7 +420,7 @@ mod tests {
         let calls = Calls::new()?;
         let registration = counter(&mm, &calls)?;
 
-        let result = user::invalidate_nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
         drop(registration);
 
         assert_eq!(result, Ok(()));
@@ -213,7 +440,7 @@ mod tests {
         let calls = Calls::new()?;
         let registration = refuser(&mm, &calls)?;
 
-        let result = user::invalidate_nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         // A blocking invalidation cannot be refused.
         user::munmap(addr, PAGE_SIZE)?;
         drop(registration);
@@ -232,7 +459,7 @@ mod tests {
         let registration = counter(&mm, &calls)?;
         let refusing = refuser(&mm, &refused)?;
 
-        let result = user::invalidate_nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+        let result = invalidate::nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
         drop(refusing);
         drop(registration);
 
@@ -272,6 +499,45 @@ mod tests {
         user::munmap(addr, PAGE_SIZE)?;
 
         assert_eq!(failed.err(), Some(EBUSY));
+        Ok(())
+    }
+
+    #[test]
+    fn registered_under_the_mmap_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let calls = Calls::new()?;
+
+        let mmap = mm.mmap_write_lock();
+        let registration: Result<Pin<KBox<Registration<Counter>>>> = KBox::try_pin_init(
+            Registration::new_locked(&mmap, Ok(Counter(calls.clone()))),
+            GFP_KERNEL,
+        );
+        drop(mmap);
+        user::munmap(addr, PAGE_SIZE)?;
+        drop(registration?);
+
+        assert_eq!(calls.get(), [1, 0, 1, 1, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn pending_signal_is_eintr() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let calls = Calls::new()?;
+
+        let interrupted = user::with_signal_pending(|| counter(&mm, &calls).err());
+        let dropped = calls.get();
+        user::munmap(addr, PAGE_SIZE)?;
+        let called = calls.get();
+        // It was the signal.
+        drop(counter(&mm, &calls)?);
+
+        assert_eq!(interrupted, Some(EINTR));
+        assert_eq!(dropped, [0, 0, 0, 0, 1]);
+        assert_eq!(called, dropped);
+        assert_eq!(calls.get(), [0, 0, 0, 1, 2]);
         Ok(())
     }
 

@@ -86,7 +86,7 @@ mod tests {
     fn might_sleep_is_reported() -> Result {
         // Before `Location` could name the file for C, it is replaced by a fixed text.
         let detail = if cfg!(CONFIG_RUSTC_HAS_FILE_WITH_NUL) {
-            c"at lib/tests/rust/nonblock.rs:"
+            c"rust/nonblock.rs:"
         } else {
             c"at <Location::file_as_c_str() not supported>:"
         };

@@ -8,10 +8,14 @@ use kernel::prelude::*;
 mod gup;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod interval;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod invalidate;
 mod kmsg;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod list;
 mod nonblock;
+// Without the notifiers' tests some of it is not used.
+#[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;
 
 module! {

@@ -6,10 +6,7 @@ use core::ptr;
 use kernel::{
     bindings,
     error::to_result,
-    mm::{
-        Mm,
-        MmWithUser, //
-    },
+    mm::MmWithUser,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -63,20 +60,17 @@ pub(crate) fn new_mm() -> Result<ARef<MmWithUser>> {
     Ok(unsafe { ARef::from_raw(mm.cast()) })
 }
 
-/// Invalidates a range, as the OOM reaper does, and reports it done if no notifier refused.
-pub(crate) fn invalidate_nonblock(mm: &Mm, start: usize, end: usize) -> Result {
-    let mut range = bindings::mmu_notifier_range {
-        mm: mm.as_raw(),
-        start,
-        end,
-        flags: 0,
-        event: bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR,
-        owner: ptr::null_mut(),
-    };
+extern "C" {
+    fn nonblock_kunit_signal_begin();
+    fn nonblock_kunit_signal_end();
+}
 
-    // SAFETY: The range is initialized, and its address space has notifiers.
-    to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
-    // SAFETY: As above, and the invalidation was started.
-    unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };
-    Ok(())
+/// Runs `f` while a signal is pending for the current task.
+pub(crate) fn with_signal_pending<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: The current task is that of the test, which has no signals of its own.
+    unsafe { nonblock_kunit_signal_begin() };
+    let ret = f();
+    // SAFETY: As above.
+    unsafe { nonblock_kunit_signal_end() };
+    ret
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -419,7 +420,7 @@ TEST_F(mirror, signals_interrupt)
 struct churn {
 	char *mem;
 	size_t len;
-	volatile int stop;
+	atomic_int stop;
 };
 
 static void *churn(void *arg)

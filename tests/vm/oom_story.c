@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +50,9 @@
 
 /* Shared between the processes. */
 static struct {
-	volatile pid_t held;	/* the thread that is held */
-	volatile int ready;	/* the memory is mirrored */
-	volatile int enough;	/* the hog need not go on */
+	atomic_int held;	/* the thread that is held */
+	atomic_int ready;	/* the memory is mirrored */
+	atomic_int enough;	/* the hog need not go on */
 } *shared;
 
 static double now(void)

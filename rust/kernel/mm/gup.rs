@@ -5,7 +5,6 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 //!
 //! Reference: <https://docs.kernel.org/core-api/pin_user_pages.html>
-#![cfg(CONFIG_MMU)]
 
 use crate::{
     bindings,

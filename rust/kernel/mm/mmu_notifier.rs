@@ -40,7 +40,8 @@
 //!
 //! Any number of callbacks may run at the same time, also before the constructor of the
 //! notifier has returned, and also when the address space has no users any more. So a callback
-//! must not drop the last [`MmWithUser`] of the address space; see [`MmWithUser::into_mmput_async`].
+//! must not drop the last [`MmWithUser`] of the address space; see
+//! [`MmWithUser::into_mmput_async`].
 //!
 //! # Removal
 //!
@@ -68,7 +69,8 @@ use crate::{
     },
     mm::{
         Mm,
-        MmWithUser, //
+        MmWithUser,
+        MmapWriteGuard, //
     },
     nonblock::{
         non_block,
@@ -79,7 +81,10 @@ use crate::{
 };
 use core::{
     convert::Infallible,
-    ops::Deref, //
+    ops::{
+        self,
+        Deref, //
+    }, //
 };
 
 pub mod interval;
@@ -136,9 +141,10 @@ mod private {
 /// Each callback that is left out costs nothing. See the [module](self) for the context in which
 /// they run.
 ///
-/// Implementations must have `start` and `try_start` or neither, and a notifier with an `end`
-/// cannot refuse: a start that refuses gets no end, but neither does it know whether another
-/// notifier refused after it. Both are checked when the driver is compiled.
+/// Implementations must have `start` and `try_start` or neither. A notifier with an `end` cannot
+/// refuse: a start that refuses gets no end, but neither does it know whether another notifier
+/// refused after it. And one with `arch_invalidate` has neither `start` nor `end`. All of that is
+/// checked when the driver is compiled.
 #[vtable]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_start`](Operations::try_start) may answer.
@@ -200,6 +206,53 @@ pub trait Operations: Send + Sync + Sized + 'static {
         let _ = (range, nb);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+
+    /// Whether the device has used the memory in `range` since it was last asked, and forget it.
+    ///
+    /// The device must not go on using what it cached of the answer.
+    ///
+    /// It may be called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `clear_flush_young`.
+    fn clear_flush_young(&self, mm: &Mm, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
+        let _ = (mm, range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Like [`clear_flush_young`](Operations::clear_flush_young), but the device may go on using
+    /// what it cached.
+    ///
+    /// Corresponds to `clear_young`.
+    fn clear_young(&self, mm: &Mm, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
+        let _ = (mm, range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Whether the device has used the page at `addr`, without forgetting it.
+    ///
+    /// It may be called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `test_young`.
+    fn test_young(&self, mm: &Mm, addr: usize, nb: &NonBlockGuard) -> bool {
+        let _ = (mm, addr, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The CPUs' TLBs are flushed for `range`.
+    ///
+    /// Only for a device that walks the page tables of the CPU, instead of `start` and `end`. When
+    /// it returns the device must not use what it cached of them.
+    ///
+    /// The range may be within the kernel's addresses, and ends with [`usize::MAX`] if there is no
+    /// telling where. The address space may have no users.
+    ///
+    /// It is called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `arch_invalidate_secondary_tlbs`.
+    fn arch_invalidate(&self, mm: &Mm, range: ops::Range<usize>, nb: &NonBlockGuard) {
+        let _ = (mm, range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
 /// A notifier for every change in an address space.
@@ -213,8 +266,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// `inner` was registered with `mmu_notifier_register()`, and is not unregistered before `self` is
-/// dropped.
+/// `inner` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`, and is not
+/// unregistered before `self` is dropped.
 ///
 /// # Examples
 ///
@@ -295,6 +348,10 @@ impl<T: Operations> Registration<T> {
             "a notifier with `end` cannot refuse an invalidation: \
              use `type Refusal = Infallible`"
         );
+        assert!(
+            !(T::HAS_ARCH_INVALIDATE && (T::HAS_START || T::HAS_END)),
+            "`arch_invalidate` takes the place of `start` and `end`"
+        );
 
         bindings::mmu_notifier_ops {
             release: if T::HAS_RELEASE {
@@ -309,6 +366,26 @@ impl<T: Operations> Registration<T> {
             },
             invalidate_range_end: if T::HAS_END {
                 Some(Self::invalidate_range_end)
+            } else {
+                None
+            },
+            clear_flush_young: if T::HAS_CLEAR_FLUSH_YOUNG {
+                Some(Self::clear_flush_young)
+            } else {
+                None
+            },
+            clear_young: if T::HAS_CLEAR_YOUNG {
+                Some(Self::clear_young)
+            } else {
+                None
+            },
+            test_young: if T::HAS_TEST_YOUNG {
+                Some(Self::test_young)
+            } else {
+                None
+            },
+            arch_invalidate_secondary_tlbs: if T::HAS_ARCH_INVALIDATE {
+                Some(Self::arch_invalidate_secondary_tlbs)
             } else {
                 None
             },
@@ -334,6 +411,34 @@ impl<T: Operations> Registration<T> {
         mm: &'a MmWithUser,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The mmap lock is not said to be held.
+        unsafe { Self::init::<false>(mm, data) }
+    }
+
+    /// Registers a notifier for an address space whose `mmap_lock` is held for writing.
+    ///
+    /// Like [`Registration::new`], for example for a driver's `mmap` callback.
+    ///
+    /// Equivalent to the C function `__mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registration::new`].
+    pub fn new_locked<'a>(
+        mmap: &'a MmapWriteGuard<'_>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The lock is held for as long as the initializer borrows the guard.
+        unsafe { Self::init::<true>(mmap.mm(), data) }
+    }
+
+    /// # Safety
+    ///
+    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    unsafe fn init<'a, const LOCKED: bool>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
         // pinned drop below is the only one that unregisters it.
         try_pin_init!(&this in Self {
@@ -348,14 +453,19 @@ impl<T: Operations> Registration<T> {
             }),
             _: {
                 // SAFETY: `this` is valid, and the field is in bounds of it.
-                let inner = unsafe { &raw const (*this.as_ptr()).inner };
+                let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
                 // SAFETY:
                 // - `inner` is initialized, and stays where it is until it is unregistered,
                 //   because it is pinned and the pinned drop unregisters it.
                 // - `mm` has users for the duration of the call.
+                // - If the mmap lock has to be held, it is by this function's contract.
                 // - All fields of `Self` are initialized, so the callbacks may run at once.
                 to_result(unsafe {
-                    bindings::mmu_notifier_register(Opaque::cast_into(inner), mm.as_raw())
+                    if LOCKED {
+                        bindings::__mmu_notifier_register(inner, mm.as_raw())
+                    } else {
+                        bindings::mmu_notifier_register(inner, mm.as_raw())
+                    }
                 })?;
             },
         }? Error)
@@ -434,6 +544,66 @@ impl<T: Operations> Registration<T> {
         let range = unsafe { Range::from_raw(range) };
 
         non_block(|nb| data.end(range, nb));
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered, and `mm` a valid
+    /// `struct mm_struct`, both for the duration of the call.
+    unsafe extern "C" fn clear_flush_young(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let (data, mm) = unsafe { (Self::data(subscription), Mm::from_raw(mm)) };
+
+        non_block(|nb| data.clear_flush_young(mm, start..end, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn clear_young(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let (data, mm) = unsafe { (Self::data(subscription), Mm::from_raw(mm)) };
+
+        non_block(|nb| data.clear_young(mm, start..end, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn test_young(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+        addr: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let (data, mm) = unsafe { (Self::data(subscription), Mm::from_raw(mm)) };
+
+        non_block(|nb| data.test_young(mm, addr, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn arch_invalidate_secondary_tlbs(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) {
+        // SAFETY: By the caller's contract.
+        let (data, mm) = unsafe { (Self::data(subscription), Mm::from_raw(mm)) };
+
+        non_block(|nb| data.arch_invalidate(mm, start..end, nb));
     }
 }
 

@@ -124,7 +124,8 @@ use crate::{
     error::to_result,
     mm::{
         Mm,
-        MmWithUser, //
+        MmWithUser,
+        MmapWriteGuard, //
     },
     nonblock::{
         non_block,
@@ -208,6 +209,12 @@ pub trait Operations: Send + Sync + Sized + 'static {
 #[must_use = "the callback has to return it"]
 pub struct Invalidated<'op>(PhantomData<fn(&'op ()) -> &'op ()>);
 
+/// The lock of a notifier, held, and the evidence that an invalidation was published under it.
+pub type Locked<'op, T> = (
+    Guard<'op, <T as Operations>::State, <T as Operations>::Backend>,
+    Invalidated<'op>,
+);
+
 /// An invalidation that has not been dealt with yet, and may wait.
 ///
 /// See [`Operations::invalidate`].
@@ -238,8 +245,8 @@ impl<'op, T: Operations> Pending<'op, T> {
     #[inline]
     fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
         // SAFETY: By the type invariants the core is calling the notifier with this sequence
-        // number. The callers have just taken the guard from `Notifier::user_lock()`, so the lock of
-        // the notifier is held.
+        // number. The callers have just taken the guard from `Notifier::user_lock()`, so the lock
+        // of the notifier is held.
         unsafe { bindings::mmu_interval_set_seq(self.notifier.inner.get(), self.seq) };
 
         Invalidated(PhantomData)
@@ -260,7 +267,7 @@ impl<'op, T: Operations> Invalidation<'op, T> {
     /// The pages have to be removed before the lock is released.
     #[doc(alias = "mmu_interval_set_seq")]
     #[inline]
-    pub fn lock(self) -> (Guard<'op, T::State, T::Backend>, Invalidated<'op>) {
+    pub fn lock(self) -> Locked<'op, T> {
         let guard = self.0.notifier.user_lock().lock();
         let done = self.0.publish(&guard);
 
@@ -297,9 +304,7 @@ impl<'op, T: Operations> TryInvalidation<'op, T> {
     /// only be refused.
     #[doc(alias = "mmu_interval_set_seq")]
     #[inline]
-    pub fn try_lock(
-        self,
-    ) -> Result<(Guard<'op, T::State, T::Backend>, Invalidated<'op>), WouldBlock> {
+    pub fn try_lock(self) -> Result<Locked<'op, T>, WouldBlock> {
         let guard = self.0.notifier.user_lock().try_lock().ok_or(WouldBlock)?;
         let done = self.0.publish(&guard);
 
@@ -321,7 +326,7 @@ impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
     /// Only for spinlocks, which do not sleep.
     #[doc(alias = "mmu_interval_set_seq")]
     #[inline]
-    pub fn lock(self) -> (Guard<'op, T::State, T::Backend>, Invalidated<'op>) {
+    pub fn lock(self) -> Locked<'op, T> {
         Invalidation(self.0).lock()
     }
 }
@@ -338,8 +343,8 @@ impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
 ///
 /// # Invariants
 ///
-/// - `inner` was registered with `mmu_interval_notifier_insert()`, and is not removed before
-///   `self` is dropped.
+/// - `inner` was registered with `mmu_interval_notifier_insert()` or its `_locked` variant, and
+///   is not removed before `self` is dropped.
 /// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
 #[pin_data(PinnedDrop)]
 pub struct Notifier<T: Operations> {
@@ -387,6 +392,36 @@ impl<T: Operations> Notifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The mmap lock is not said to be held.
+        unsafe { Self::init::<false>(mm, range, data) }
+    }
+
+    /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
+    ///
+    /// Like [`Notifier::new`], for example for a driver's `mmap` callback.
+    ///
+    /// Equivalent to the C function `mmu_interval_notifier_insert_locked()`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Notifier::new`].
+    pub fn new_locked<'a>(
+        mmap: &'a MmapWriteGuard<'_>,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The lock is held for as long as the initializer borrows the guard.
+        unsafe { Self::init::<true>(mmap.mm(), range, data) }
+    }
+
+    /// # Safety
+    ///
+    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    unsafe fn init<'a, const LOCKED: bool>(
+        mm: &'a MmWithUser,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
         // pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
@@ -405,19 +440,32 @@ impl<T: Operations> Notifier<T> {
                 }
 
                 // SAFETY: `this` is valid, and the field is in bounds of it.
-                let inner = unsafe { &raw const (*this.as_ptr()).inner };
+                let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
+                let len = range.end - range.start;
+                let ops = const { &Self::OPS };
                 // SAFETY:
                 // - `inner` is pinned, and the pinned drop removes it.
                 // - `mm` has users for the duration of the call.
+                // - If the mmap lock has to be held, it is by this function's contract.
                 // - All fields of `Self` are initialized, so the callbacks may run at once.
                 to_result(unsafe {
-                    bindings::mmu_interval_notifier_insert(
-                        Opaque::cast_into(inner),
-                        mm.as_raw(),
-                        range.start,
-                        range.end - range.start,
-                        const { &Self::OPS },
-                    )
+                    if LOCKED {
+                        bindings::mmu_interval_notifier_insert_locked(
+                            inner,
+                            mm.as_raw(),
+                            range.start,
+                            len,
+                            ops,
+                        )
+                    } else {
+                        bindings::mmu_interval_notifier_insert(
+                            inner,
+                            mm.as_raw(),
+                            range.start,
+                            len,
+                            ops,
+                        )
+                    }
                 })?;
             },
         }? Error)

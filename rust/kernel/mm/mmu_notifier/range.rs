@@ -10,7 +10,8 @@ use crate::{
 };
 use core::{
     cmp,
-    ops, //
+    ops,
+    ptr, //
 };
 
 /// The range of addresses that an invalidation is about.
@@ -89,7 +90,7 @@ impl<'a> Range<'a> {
         let owner = || {
             // SAFETY: `owner` is only called below for the two events for which, by the type
             // invariant, it is initialized.
-            Owner(unsafe { (*self.0.get()).owner })
+            Owner(unsafe { (*self.0.get()).owner }.addr())
         };
 
         match event {
@@ -150,13 +151,13 @@ pub enum Event {
 ///
 /// It tells a driver its own doing from that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(*const c_void);
+pub struct Owner(usize);
 
 impl Owner {
     /// Whether this is the owner that the driver named by the address of `object`, for example as
     /// the owner of its device memory.
     #[inline]
     pub fn is<T>(&self, object: &T) -> bool {
-        core::ptr::eq(self.0, core::ptr::from_ref(object).cast())
+        self.0 == ptr::from_ref(object).addr()
     }
 }

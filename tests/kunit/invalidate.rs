@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Invalidations that no process brings about by itself.
+
+use core::{
+    ops,
+    ptr, //
+};
+use kernel::{
+    bindings,
+    error::to_result,
+    mm::Mm,
+    prelude::*, //
+};
+
+/// Invalidates a range, as the OOM reaper does, and reports it done if no notifier refused.
+pub(crate) fn nonblock(mm: &Mm, start: usize, end: usize) -> Result {
+    let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
+    self::event(mm, start..end, event, &())
+}
+
+/// Like [`nonblock`], for any event.
+pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: &T) -> Result {
+    let mut range = bindings::mmu_notifier_range {
+        mm: mm.as_raw(),
+        start: addrs.start,
+        end: addrs.end,
+        flags: 0,
+        event,
+        owner: ptr::from_ref(owner).cast_mut().cast(),
+    };
+
+    // SAFETY: The range is initialized, and its address space has notifiers.
+    to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
+    // SAFETY: As above, and the invalidation was started.
+    unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };
+    Ok(())
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A notifier for secondary TLBs has neither a start nor an end.
+
+//~ error[E0080]
+//~ `arch_invalidate` takes the place of `start` and `end`
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+use core::{
+    convert::Infallible,
+    ops, //
+};
+use kernel::{
+    mm::{
+        mmu_notifier::{
+            Operations,
+            Range,
+            Registration,
+            WouldBlock, //
+        },
+        Mm,
+        MmWithUser, //
+    },
+    nonblock::NonBlockGuard,
+    prelude::*, //
+};
+
+include!("common/module.rs");
+
+struct Driver;
+
+pub fn register(mm: &MmWithUser) -> Result {
+    drop(KBox::pin_init(
+        Registration::new(mm, Ok(Driver)),
+        GFP_KERNEL,
+    )?);
+    Ok(())
+}
+
+#[vtable]
+impl Operations for Driver {
+    type Refusal = Infallible;
+
+    #[cfg(refused)]
+    fn end(&self, _range: Range<'_>, _nb: &NonBlockGuard) {}
+
+    fn arch_invalidate(&self, _mm: &Mm, _range: ops::Range<usize>, _nb: &NonBlockGuard) {}
+}
