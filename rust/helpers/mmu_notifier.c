@@ -22,4 +22,11 @@ rust_helper_mmu_interval_read_retry(struct mmu_interval_notifier *interval_sub,
 {
 	return mmu_interval_read_retry(interval_sub, seq);
 }
+
+__rust_helper bool
+rust_helper_mmu_interval_check_retry(struct mmu_interval_notifier *interval_sub,
+				     unsigned long seq)
+{
+	return mmu_interval_check_retry(interval_sub, seq);
+}
 #endif

@@ -336,6 +336,38 @@ mod tests {
     }
 
     #[test]
+    fn several_are_validated_under_one_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let (shared, other) = (Shared::new()?, Shared::new()?);
+        let first = shared.notifier(&mm, addr..addr + PAGE_SIZE, Behaviour::LetGo)?;
+        let second_range = addr + PAGE_SIZE..addr + 2 * PAGE_SIZE;
+        let second = shared.notifier(&mm, second_range, Behaviour::LetGo)?;
+
+        let (one, two) = (first.read_begin(), second.read_begin());
+        let both = one.lock().map(|guard| two.validate(&guard));
+
+        // Only the second is invalidated.
+        let (one, two) = (first.read_begin(), second.read_begin());
+        let unaware = two.check_retry();
+        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        let aware = (one.check_retry(), two.check_retry());
+        let one_of_both = one.lock().map(|guard| two.validate(&guard));
+
+        // The right state, but the guard of another lock.
+        let foreign = first.read_begin().validate(&other.state.lock());
+        drop(first);
+        drop(second);
+
+        assert_eq!(both, Some(true));
+        assert!(!unaware);
+        assert_eq!(aware, (false, true));
+        assert_eq!(one_of_both, Some(false));
+        assert!(!foreign);
+        Ok(())
+    }
+
+    #[test]
     fn sleep_in_nonblocking_callback_is_reported() -> Result {
         let mm = user::attach_mm()?;
         let shared = Shared::new()?;

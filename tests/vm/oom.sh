@@ -4,7 +4,7 @@
 # timeout: 240
 #
 # The OOM story, see oom_story.c: three ways to ask for the memory of a dying
-# process, and four drivers that are asked. Also what `make demo` shows.
+# process, and four drivers that are asked. `make demo` shows it as a table.
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
 drivers=$(echo ${drivers:-lets-go,refuses,sleeps,never} | tr , " ")
@@ -30,16 +30,22 @@ run() {
 	rmmod rust_mmu_mirror
 }
 
-set -- $ways
-total=$#
-set -- $drivers
+# stories: what is told, a line each
+stories() {
+	for way in $ways; do
+		for driver in $drivers; do
+			# With no memory and nobody to take it from, the OOM
+			# killer would go on with us. In a cgroup it can't.
+			[ "$way $driver" = "oom never" ] || echo $way $driver
+		done
+	done
+}
+
 echo "TAP version 13"
-echo "1..$((total * $#))"
+echo "1..$(stories | wc -l)"
 
 number=1
-for way in $ways; do
-	for driver in $drivers; do
-		run $way $driver
-		number=$((number + 1))
-	done
+for story in $(stories | tr ' ' :); do
+	run ${story%:*} ${story#*:}
+	number=$((number + 1))
 done

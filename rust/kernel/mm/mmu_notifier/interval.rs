@@ -146,7 +146,10 @@ use core::{
         self,
         Deref, //
     },
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// The callbacks of a [`Notifier`], and the lock that goes with them.
@@ -591,12 +594,41 @@ impl<'a, T: Operations> Seq<'a, T> {
     pub fn lock(self) -> Option<Guard<'a, T::State, T::Backend>> {
         let guard = self.notifier.user_lock().lock();
 
-        // SAFETY: By the type invariant of `Notifier` it is registered. `guard` holds the lock
-        // under which invalidations are published.
-        if unsafe { bindings::mmu_interval_read_retry(self.notifier.inner.get(), self.seq) } {
-            return None;
+        self.validate(&guard).then_some(guard)
+    }
+
+    /// Validates what was read, under the lock of the notifier, which is held already.
+    ///
+    /// This is for several notifiers that share their lock: take it with the [`Seq::lock`] of one
+    /// of them, and validate the others under it. What is true of that guard is then true of all.
+    ///
+    /// Returns `false` if an invalidation came in between, or if `guard` is that of another lock.
+    ///
+    /// It does not sleep.
+    #[doc(alias = "mmu_interval_read_retry")]
+    #[must_use = "what was read is only valid if this says so"]
+    #[inline]
+    pub fn validate(self, guard: &Guard<'_, T::State, T::Backend>) -> bool {
+        if !ptr::eq(guard.lock_ref(), self.notifier.user_lock()) {
+            return false;
         }
 
-        Some(guard)
+        // SAFETY: By the type invariant of `Notifier` it is registered. `guard` holds the lock
+        // under which its invalidations are published, as was just checked.
+        !unsafe { bindings::mmu_interval_read_retry(self.notifier.inner.get(), self.seq) }
+    }
+
+    /// Whether what was read is known to have been invalidated, as far as that can be seen without
+    /// the lock.
+    ///
+    /// `true` means that [`Seq::lock`] would return [`None`], so that the read may as well be begun
+    /// again. `false` means nothing.
+    ///
+    /// It does not sleep.
+    #[doc(alias = "mmu_interval_check_retry")]
+    #[inline]
+    pub fn check_retry(&self) -> bool {
+        // SAFETY: By the type invariant of `Notifier` it is registered.
+        unsafe { bindings::mmu_interval_check_retry(self.notifier.inner.get(), self.seq) }
     }
 }
