@@ -289,7 +289,7 @@ int main(int argc, char **argv)
 	back = now();
 
 	/* The pages are on their way to where free memory is counted. */
-	limit = back + 0.3;
+	limit = back + 1;
 	do {
 		nap();
 		freed = used - used_kb(memcg);
