@@ -424,6 +424,25 @@ impl<T: Operations> Registration<T> {
     /// # Errors
     ///
     /// Those of [`Registration::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     mmu_notifier::{
+    ///         Operations,
+    ///         Registration, //
+    ///     },
+    ///     MmapWriteGuard, //
+    /// };
+    ///
+    /// fn register<T: Operations>(
+    ///     mmap: &MmapWriteGuard<'_>,
+    ///     driver: T,
+    /// ) -> Result<Pin<KBox<Registration<T>>>> {
+    ///     KBox::try_pin_init(Registration::new_locked(mmap, Ok(driver)), GFP_KERNEL)
+    /// }
+    /// ```
     pub fn new_locked<'a>(
         mmap: &'a MmapWriteGuard<'_>,
         data: impl PinInit<T, Error> + 'a,

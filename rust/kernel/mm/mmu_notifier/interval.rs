@@ -605,6 +605,32 @@ impl<'a, T: Operations> Seq<'a, T> {
     /// Returns `false` if an invalidation came in between, or if `guard` is that of another lock.
     ///
     /// It does not sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::interval::{
+    ///     Notifier,
+    ///     Operations, //
+    /// };
+    ///
+    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid.
+    /// fn with_both<T: Operations>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&mut T::State))
+    /// where
+    ///     T::State: Unpin,
+    /// {
+    ///     loop {
+    ///         let (seq_a, seq_b) = (a.read_begin(), b.read_begin());
+    ///         // Here the driver looks up pages.
+    ///         let Some(mut state) = seq_a.lock() else {
+    ///             continue;
+    ///         };
+    ///         if seq_b.validate(&state) {
+    ///             return f(&mut state);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[doc(alias = "mmu_interval_read_retry")]
     #[must_use = "what was read is only valid if this says so"]
     #[inline]

@@ -120,6 +120,21 @@ impl<'a> Range<'a> {
 /// to get rid of what it knows about the range.
 ///
 /// Corresponds to the C type `enum mmu_notifier_event`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::Event;
+///
+/// struct Device;
+///
+/// /// Whether the driver of `device` is itself migrating the pages, and so knows about it.
+/// fn is_own_migration(event: Event, device: &Device) -> bool {
+///     matches!(event, Event::Migrate(owner) if owner.is(device))
+/// }
+///
+/// assert!(!is_own_migration(Event::Clear, &Device));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The range is unmapped, by `munmap(2)` or `mremap(2)`.
