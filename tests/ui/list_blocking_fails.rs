@@ -7,32 +7,7 @@
 #![allow(dead_code, missing_docs, private_interfaces)]
 #![allow(unreachable_code, unused_imports, unused_variables)]
 
-use core::convert::Infallible;
-use kernel::{
-    mm::{
-        mmu_notifier::{
-            Operations,
-            Range,
-            Registration,
-            WouldBlock, //
-        },
-        MmWithUser, //
-    },
-    nonblock::NonBlockGuard,
-    prelude::*, //
-};
-
-include!("common/module.rs");
-
-struct Driver;
-
-pub fn register(mm: &MmWithUser) -> Result {
-    drop(KBox::pin_init(
-        Registration::new(mm, Ok(Driver)),
-        GFP_KERNEL,
-    )?);
-    Ok(())
-}
+include!("common/driver.rs");
 
 #[vtable]
 impl Operations for Driver {

@@ -2,7 +2,6 @@
 
 // A driver with an interval notifier, in pieces: a program takes those that it does not replace.
 
-#[allow(unused_imports)]
 use kernel::{
     mm::{
         mmu_notifier::{
