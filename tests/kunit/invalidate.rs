@@ -21,6 +21,11 @@ pub(crate) fn nonblock(mm: &Mm, start: usize, end: usize) -> Result {
 
 /// Like [`nonblock`], for any event.
 pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: &T) -> Result {
+    // SAFETY: `mm` is valid, and its notifiers are only ever set once.
+    if unsafe { (*mm.as_raw()).__bindgen_anon_1.notifier_subscriptions }.is_null() {
+        return Err(EINVAL);
+    }
+
     let mut range = bindings::mmu_notifier_range {
         mm: mm.as_raw(),
         start: addrs.start,
@@ -30,7 +35,7 @@ pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: 
         owner: ptr::from_ref(owner).cast_mut().cast(),
     };
 
-    // SAFETY: The range is initialized, and its address space has notifiers.
+    // SAFETY: The range is initialized, and its address space has notifiers, see above.
     to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
     // SAFETY: As above, and the invalidation was started.
     unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };

@@ -93,6 +93,7 @@ pub(crate) fn sections() -> c_int {
 
 /// Ends a section whose guard was leaked.
 pub(crate) fn end_leaked_section() {
-    // SAFETY: The caller leaked a guard, so that the section was not ended yet.
+    // SAFETY: `non_block_end()` only decrements a counter of the current task, and warns if there
+    // is no section to end.
     unsafe { bindings::non_block_end() };
 }
