@@ -237,18 +237,18 @@ impl Table {
         Ok(())
     }
 
-    /// Removes the pages of a range, which may be much larger than the number of its pages.
+    /// Removes pages, by their numbers. The range may be much larger than what there is of it.
     ///
     /// Returns how many there were.
-    fn remove(&mut self, range: Range<usize>) -> u64 {
+    fn remove(&mut self, pages: Range<usize>) -> u64 {
         let mut removed = 0;
-        let mut next = range.start >> PAGE_SHIFT;
+        let mut next = pages.start;
 
         loop {
             // Not held for the whole loop, so that others get to run.
             let mut entries = self.entries.lock();
             let index = match entries.find_next(next) {
-                Some((index, _)) if index < range.end >> PAGE_SHIFT => index,
+                Some((index, _)) if index < pages.end => index,
                 _ => break,
             };
             drop(entries.remove(index));
@@ -292,9 +292,9 @@ impl Operations for Mirror {
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         self.stats.invalidations.fetch_add(1, Relaxed);
 
-        let range = op.range().clip(&self.range);
+        let pages = op.range().pages(&self.range);
         let (mut table, done) = op.lock();
-        self.stats.dropped.fetch_add(table.remove(range), Relaxed);
+        self.stats.dropped.fetch_add(table.remove(pages), Relaxed);
         done
     }
 
@@ -326,9 +326,9 @@ impl Mirror {
             return Err(WouldBlock);
         }
 
-        let range = op.range().clip(&self.range);
+        let pages = op.range().pages(&self.range);
         let (mut table, done) = op.try_lock()?;
-        self.stats.dropped.fetch_add(table.remove(range), Relaxed);
+        self.stats.dropped.fetch_add(table.remove(pages), Relaxed);
         Ok(done)
     }
 }

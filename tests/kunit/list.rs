@@ -10,6 +10,10 @@ mod tests {
     use crate::{
         invalidate,
         kmsg::sections,
+        task::{
+            wait_until,
+            Task, //
+        },
         user::{
             self,
             PROT_READ, //
@@ -173,6 +177,8 @@ mod tests {
         #[pin]
         event: SpinLock<Option<Event>>,
         clipped: [Atomic<usize>; 2],
+        pages: [Atomic<usize>; 2],
+        overlaps: Atomic<bool>,
     }
 
     #[vtable]
@@ -181,9 +187,15 @@ mod tests {
 
         fn start(&self, range: Range<'_>) {
             *self.event.lock() = Some(range.event());
-            let clipped = range.clip(&(PAGE_SIZE..2 * PAGE_SIZE));
-            self.clipped[0].store(clipped.start, Relaxed);
-            self.clipped[1].store(clipped.end, Relaxed);
+            let bounds = PAGE_SIZE..3 * PAGE_SIZE;
+            for (kept, range) in [
+                (&self.clipped, range.clip(&bounds)),
+                (&self.pages, range.pages(&bounds)),
+            ] {
+                kept[0].store(range.start, Relaxed);
+                kept[1].store(range.end, Relaxed);
+            }
+            self.overlaps.store(range.overlaps(&bounds), Relaxed);
         }
 
         fn try_start(&self, range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
@@ -197,6 +209,8 @@ mod tests {
             let init = try_pin_init!(Self {
                 event <- new_spinlock!(None),
                 clipped: [Atomic::new(0), Atomic::new(0)],
+                pages: [Atomic::new(0), Atomic::new(0)],
+                overlaps: Atomic::new(false),
             });
             KBox::try_pin_init(Registration::new(mm, init), GFP_KERNEL)
         }
@@ -245,29 +259,44 @@ mod tests {
         let mm = user::attach_mm()?;
         let keeper = Keeper::register(&mm)?;
         let page = |n: usize| n * PAGE_SIZE;
+        let get = |kept: &[Atomic<usize>; 2]| kept[0].load(Relaxed)..kept[1].load(Relaxed);
         let clip = |start, end| {
             let told = invalidate::nonblock(&mm, start, end);
-            let clipped = [0, 1].map(|i| keeper.clipped[i].load(Relaxed));
-            told.map(|()| (clipped[0], clipped[1])).ok()
+            let kept = (get(&keeper.clipped), get(&keeper.pages));
+            told.map(|()| (kept.0, kept.1, keeper.overlaps.load(Relaxed)))
         };
 
         let clipped = [
             clip(0, usize::MAX),
-            clip(page(1), page(2)),
-            clip(page(1) + 1, page(2) - 1),
-            clip(0, page(1)),
+            clip(page(1), page(3)),
             clip(page(2), page(3)),
+            clip(page(1) + 1, page(3) - 1),
+            clip(page(2) - 1, page(2) + 1),
+            // One byte at either end.
+            clip(0, page(1) + 1),
+            clip(page(3) - 1, usize::MAX),
+            // Nothing in common, and still no range that ends before it starts.
+            clip(0, page(1)),
+            clip(page(3), page(4)),
             clip(0, 1),
+            clip(page(3) + 1, page(4)),
         ];
         drop(keeper);
 
-        assert_eq!(clipped[0], Some((page(1), page(2))));
-        assert_eq!(clipped[1], Some((page(1), page(2))));
-        assert_eq!(clipped[2], Some((page(1) + 1, page(2) - 1)));
-        // Nothing in common, and still no range that ends before it starts.
-        assert_eq!(clipped[3], Some((page(1), page(1))));
-        assert_eq!(clipped[4], Some((page(2), page(2))));
-        assert_eq!(clipped[5], Some((page(1), page(1))));
+        let expected = [
+            (page(1)..page(3), 1..3, true),
+            (page(1)..page(3), 1..3, true),
+            (page(2)..page(3), 2..3, true),
+            (page(1) + 1..page(3) - 1, 1..3, true),
+            (page(2) - 1..page(2) + 1, 1..3, true),
+            (page(1)..page(1) + 1, 1..2, true),
+            (page(3) - 1..page(3), 2..3, true),
+            (page(1)..page(1), 1..1, false),
+            (page(3)..page(3), 3..3, false),
+            (page(1)..page(1), 1..1, false),
+            (page(3) + 1..page(3) + 1, 3..3, false),
+        ];
+        assert_eq!(clipped, expected.map(Ok));
         Ok(())
     }
 
@@ -559,6 +588,65 @@ mod tests {
         assert_eq!(calls[0].get(), [0, 0, 0, 1, 1]);
         assert_eq!(calls[1].get(), [1, 0, 1, 1, 1]);
         assert_eq!(calls[2].get(), [0, 0, 0, 1, 1]);
+        Ok(())
+    }
+
+    /// What happens when the registration and its address space go at the same time.
+    struct Meeting {
+        /// Callbacks that were called, and callbacks that saw another.
+        releases: Atomic<i32>,
+        met: Atomic<i32>,
+        dropped: Atomic<i32>,
+    }
+
+    /// Waits for the other release.
+    struct Twice(Arc<Meeting>);
+
+    #[vtable]
+    impl Operations for Twice {
+        type Refusal = Infallible;
+
+        fn release(&self, _mm: &Mm) {
+            self.0.releases.fetch_add(1, Relaxed);
+            if wait_until(|| self.0.releases.load(Relaxed) == 2) {
+                self.0.met.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    impl Drop for Twice {
+        fn drop(&mut self) {
+            self.0.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn release_runs_twice_at_once() -> Result {
+        let mm = user::new_mm()?;
+        let meeting = Arc::new(
+            Meeting {
+                releases: Atomic::new(0),
+                met: Atomic::new(0),
+                dropped: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?;
+        let registration: Pin<KBox<Registration<Twice>>> = KBox::try_pin_init(
+            Registration::new(&mm, Ok(Twice(meeting.clone()))),
+            GFP_KERNEL,
+        )?;
+
+        let last_user = Task::run(move || drop(mm))?;
+        let began = wait_until(|| meeting.releases.load(Relaxed) == 1);
+        drop(registration);
+        let dropped = meeting.dropped.load(Relaxed);
+        last_user.wait();
+
+        assert!(began);
+        assert_eq!(meeting.releases.load(Relaxed), 2);
+        // Neither waited in vain: they ran at the same time.
+        assert_eq!(meeting.met.load(Relaxed), 2);
+        assert_eq!(dropped, 1);
         Ok(())
     }
 }

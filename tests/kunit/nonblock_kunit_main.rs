@@ -14,6 +14,8 @@ mod kmsg;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod list;
 mod nonblock;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod task;
 // Without the notifiers' tests some of it is not used.
 #[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;

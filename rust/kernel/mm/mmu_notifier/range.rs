@@ -5,6 +5,7 @@
 use crate::{
     bindings,
     mm::Mm,
+    page::PAGE_SIZE,
     prelude::*,
     types::Opaque, //
 };
@@ -71,6 +72,48 @@ impl<'a> Range<'a> {
         let end = cmp::min(self.end(), bounds.end);
 
         start..cmp::max(start, end)
+    }
+
+    /// Whether the range and `bounds` have an address in common.
+    #[inline]
+    pub fn overlaps(&self, bounds: &ops::Range<usize>) -> bool {
+        !self.clip(bounds).is_empty()
+    }
+
+    /// The pages of `bounds` that the range touches, as numbers of pages: addresses divided by
+    /// [`PAGE_SIZE`].
+    ///
+    /// A page that only lies in the range, or in `bounds`, in part is one of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::ops;
+    /// use kernel::{
+    ///     mm::mmu_notifier::Range,
+    ///     page::PAGE_SIZE, //
+    /// };
+    ///
+    /// /// Stops using the pages of `bounds`, of which `table` has one entry each.
+    /// fn invalidate(table: &mut [usize], bounds: &ops::Range<usize>, range: Range<'_>) {
+    ///     let first = bounds.start / PAGE_SIZE;
+    ///
+    ///     if range.overlaps(bounds) {
+    ///         for page in range.pages(bounds) {
+    ///             table[page - first] = 0;
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[inline]
+    pub fn pages(&self, bounds: &ops::Range<usize>) -> ops::Range<usize> {
+        let part = self.clip(bounds);
+        let first = part.start / PAGE_SIZE;
+
+        if part.is_empty() {
+            return first..first;
+        }
+        first..part.end.div_ceil(PAGE_SIZE)
     }
 
     /// The address space.

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Other tasks for tests.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        Arc,
+        Completion, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+    workqueue, //
+};
+
+/// A function that runs in a task of its own.
+pub(crate) struct Task(Arc<Completion>);
+
+impl Task {
+    pub(crate) fn run(f: impl FnOnce() + Send + 'static) -> Result<Self> {
+        let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let complete = done.clone();
+
+        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+            f();
+            complete.complete_all();
+        })?;
+        Ok(Self(done))
+    }
+
+    /// Waits until the function has returned.
+    pub(crate) fn wait(self) {
+        self.0.wait_for_completion();
+    }
+}
+
+/// Waits until `f` returns `true`, but not for ever; whether it did.
+pub(crate) fn wait_until(f: impl Fn() -> bool) -> bool {
+    for _ in 0..5000 {
+        if f() {
+            return true;
+        }
+        fsleep(Delta::from_millis(1));
+    }
+    false
+}
