@@ -15,6 +15,7 @@ mod tests {
             Seen,
             MIGHT_SLEEP, //
         },
+        task::wait_until,
         user::{
             self,
             PROT_READ, //
@@ -22,6 +23,7 @@ mod tests {
     };
     use core::ops;
     use kernel::{
+        impl_has_work,
         mm::{
             mmu_notifier::{
                 interval::{
@@ -38,7 +40,9 @@ mod tests {
             MmWithUser, //
         },
         new_mutex,
+        new_rwsem,
         new_spinlock,
+        new_work,
         nonblock::NonBlockGuard,
         page::PAGE_SIZE,
         sync::{
@@ -48,13 +52,20 @@ mod tests {
             },
             lock::{
                 mutex::MutexBackend,
+                rwsem::RwSemaphoreBackend,
                 spinlock::SpinLockBackend, //
             },
             Arc,
             Mutex,
+            RwSemaphore,
             SpinLock, //
         },
-        task::might_sleep, //
+        task::might_sleep,
+        workqueue::{
+            self,
+            Work,
+            WorkItem, //
+        }, //
     };
 
     /// What a mirror does when it is called.
@@ -548,6 +559,292 @@ mod tests {
         assert_eq!(result, Ok(()));
         assert!(collided);
         assert_eq!(state, 0x101);
+        Ok(())
+    }
+
+    #[test]
+    fn stamps_are_kept() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let range = addr..addr + PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        let other = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        let valid = |stamp| {
+            let seq = notifier.resume(stamp)?;
+            Some((seq.check_retry(), seq.lock().is_some()))
+        };
+
+        let stamp = notifier.read_begin().stamp();
+        let equal = notifier.read_begin().stamp() == stamp;
+        let once = valid(stamp);
+        // Beside the range.
+        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        let twice = valid(stamp);
+        let of_another = other.resume(stamp).is_none();
+        user::munmap(addr, PAGE_SIZE)?;
+        let invalidated = valid(stamp);
+        let later = notifier.read_begin().stamp();
+        let after = valid(later);
+        drop(other);
+        drop(notifier);
+
+        // Nothing was invalidated, and in all likelihood it is at the same address.
+        let old = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        let old_stamp = old.read_begin().stamp();
+        drop(old);
+        let new = shared.notifier(&mm, range, Behaviour::LetGo)?;
+        let of_an_older = new.resume(old_stamp).is_none();
+        let differ = new.read_begin().stamp() != old_stamp;
+        drop(new);
+
+        assert!(equal);
+        assert_eq!(once, Some((false, true)));
+        assert_eq!(twice, Some((false, true)));
+        assert!(of_another);
+        assert_eq!(invalidated, Some((true, false)));
+        assert!(later != stamp);
+        assert_eq!(after, Some((false, true)));
+        assert!(of_an_older);
+        assert!(differ);
+        Ok(())
+    }
+
+    #[test]
+    fn lives_on_the_stack() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+
+        let collided = {
+            let mirror = Mirror {
+                shared: shared.clone(),
+                behaviour: Behaviour::LetGo,
+            };
+            pin_init::stack_try_pin_init! {
+                let notifier =? Notifier::new(&mm, addr..addr + 2 * PAGE_SIZE, Ok(mirror))
+            };
+
+            let seq = notifier.read_begin();
+            user::munmap(addr, PAGE_SIZE)?;
+            let guard = seq.lock();
+            guard.is_none()
+        };
+        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+
+        assert!(collided);
+        assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn moves_without_a_gap() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let shared = Shared::new()?;
+        let page = |n| addr + n * PAGE_SIZE;
+        let new = |range| shared.notifier(&mm, range, Behaviour::LetGo);
+
+        let old = new(page(0)..page(2))?;
+        // The new one is there before the old one goes.
+        let notifier = new(page(1)..page(3))?;
+        drop(old);
+        let moved = shared.get();
+        user::munmap(page(0), PAGE_SIZE)?;
+        let before = shared.get();
+        user::munmap(page(1), PAGE_SIZE)?;
+        user::munmap(page(2), PAGE_SIZE)?;
+        drop(notifier);
+
+        assert_eq!(moved, [0, 0, 1]);
+        assert_eq!(before, [0, 0, 1]);
+        assert_eq!(shared.get(), [2, 0, 2]);
+        Ok(())
+    }
+
+    /// A mirror with a read/write semaphore.
+    #[pin_data]
+    struct RwMirror {
+        #[pin]
+        state: RwSemaphore<usize>,
+    }
+
+    impl Operations for RwMirror {
+        type State = usize;
+        type Backend = RwSemaphoreBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &RwSemaphore<usize> {
+            &self.state
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            let (mut state, done) = op.lock();
+            *state += 1;
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            let (mut state, done) = op.try_lock()?;
+            *state += 0x100;
+            Ok(done)
+        }
+    }
+
+    #[test]
+    fn readers_share_a_semaphore() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let new = || -> Result<Pin<KBox<Notifier<RwMirror>>>> {
+            let init = try_pin_init!(RwMirror {
+                state <- new_rwsem!(0),
+            });
+            KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)
+        };
+        let (notifier, other) = (new()?, new()?);
+
+        let (seq, held, foreign) = (
+            notifier.read_begin(),
+            notifier.read_begin(),
+            notifier.read_begin(),
+        );
+        let reader = seq.read();
+        // Only other readers.
+        let writer = notifier.state.try_lock().is_some();
+        let second = reader.as_ref().map(|guard| held.validate_read(guard));
+        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let valid = reader.map(|state| *state);
+        // The right state, but the guard of another lock.
+        let foreign = foreign.validate_read(&other.state.read());
+
+        let seq = notifier.read_begin();
+        let write = notifier.read_begin();
+        let done = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let collided = (seq.read().is_none(), write.lock().is_none());
+        let again = notifier.read_begin().read().map(|state| *state);
+        user::munmap(addr, PAGE_SIZE)?;
+        let state = *notifier.state.lock();
+        drop(other);
+        drop(notifier);
+
+        assert!(!writer);
+        assert_eq!(second, Some(true));
+        assert_eq!(refused, Err(EAGAIN));
+        assert_eq!(valid, Some(0));
+        assert!(!foreign);
+        assert_eq!(done, Ok(()));
+        assert_eq!(collided, (true, true));
+        assert_eq!(again, Some(0x100));
+        assert_eq!(state, 0x101);
+        Ok(())
+    }
+
+    /// What the device has registered, and removes when nothing of it is left.
+    #[pin_data]
+    struct Device {
+        #[pin]
+        windows: Mutex<KVec<Pin<KBox<Notifier<Window>>>>>,
+        #[pin]
+        work: Work<Device>,
+        removed: Atomic<i32>,
+    }
+
+    impl_has_work! {
+        impl HasWork<Self> for Device { self.work }
+    }
+
+    impl WorkItem for Device {
+        type Pointer = Arc<Self>;
+
+        fn run(device: Arc<Self>) {
+            loop {
+                let window = {
+                    let mut windows = device.windows.lock();
+                    let gone = windows.iter().position(|window| *window.state.lock());
+                    gone.and_then(|index| windows.remove(index).ok())
+                };
+                // Waits for callbacks, so not under the lock.
+                match window {
+                    Some(window) => drop(window),
+                    None => return,
+                }
+                device.removed.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// A range of the device, and whether it was unmapped.
+    #[pin_data]
+    struct Window {
+        #[pin]
+        state: Mutex<bool>,
+        device: Arc<Device>,
+    }
+
+    impl Operations for Window {
+        type State = bool;
+        type Backend = MutexBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &Mutex<bool> {
+            &self.state
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            let unmapped = op.range().event() == Event::Unmap;
+            let (mut gone, done) = op.lock();
+            *gone |= unmapped;
+            if *gone {
+                // It is queued once, however often it is asked for.
+                let _ = workqueue::system().enqueue(self.device.clone());
+            }
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            Ok(op.try_lock()?.1)
+        }
+    }
+
+    #[test]
+    fn workqueue_removes_what_is_gone() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let device = Arc::pin_init(
+            pin_init!(Device {
+                windows <- new_mutex!(KVec::new()),
+                work <- new_work!(),
+                removed: Atomic::new(0),
+            }),
+            GFP_KERNEL,
+        )?;
+        for n in 0..3 {
+            let owner = device.clone();
+            let init = try_pin_init!(Window {
+                state <- new_mutex!(false),
+                device: owner,
+            });
+            let range = addr + n * PAGE_SIZE..addr + (n + 1) * PAGE_SIZE;
+            let window = KBox::try_pin_init(Notifier::new(&mm, range, init), GFP_KERNEL)?;
+            device.windows.lock().push(window, GFP_KERNEL)?;
+        }
+
+        user::munmap(addr, 2 * PAGE_SIZE)?;
+        let removed = wait_until(|| device.removed.load(Relaxed) == 2);
+        let mut windows = core::mem::take(&mut *device.windows.lock());
+        let left = windows.len();
+        windows.clear();
+
+        assert!(removed);
+        assert_eq!(left, 1);
         Ok(())
     }
 }

@@ -21,6 +21,24 @@ pub(crate) fn nonblock(mm: &Mm, start: usize, end: usize) -> Result {
 
 /// Like [`nonblock`], for any event.
 pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: &T) -> Result {
+    invalidate(mm, addrs, 0, event, ptr::from_ref(owner).cast())
+}
+
+/// Invalidates a range, and can wait.
+pub(crate) fn blocking(mm: &Mm, start: usize, end: usize) -> Result {
+    let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
+    let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
+
+    invalidate(mm, start..end, flags, event, ptr::null())
+}
+
+fn invalidate(
+    mm: &Mm,
+    addrs: ops::Range<usize>,
+    flags: c_uint,
+    event: c_uint,
+    owner: *const c_void,
+) -> Result {
     // SAFETY: `mm` is valid, and its notifiers are only ever set once.
     if unsafe { (*mm.as_raw()).__bindgen_anon_1.notifier_subscriptions }.is_null() {
         return Err(EINVAL);
@@ -30,9 +48,9 @@ pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: 
         mm: mm.as_raw(),
         start: addrs.start,
         end: addrs.end,
-        flags: 0,
+        flags,
         event,
-        owner: ptr::from_ref(owner).cast_mut().cast(),
+        owner: owner.cast_mut(),
     };
 
     // SAFETY: The range is initialized, and its address space has notifiers, see above.

@@ -16,6 +16,8 @@ mod list;
 mod nonblock;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod task;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod two_pass;
 // Without the notifiers' tests some of it is not used.
 #[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;

@@ -132,11 +132,21 @@ use crate::{
         NonBlockGuard, //
     },
     prelude::*,
-    sync::lock::{
-        spinlock::SpinLockBackend,
-        Backend,
-        Guard,
-        Lock, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        lock::{
+            rwsem::{
+                RwSemaphoreBackend,
+                RwSemaphoreReadGuard, //
+            },
+            spinlock::SpinLockBackend,
+            Backend,
+            Guard,
+            Lock, //
+        }, //
     },
     types::Opaque, //
 };
@@ -152,6 +162,12 @@ use core::{
     }, //
 };
 
+mod two_pass;
+pub use self::two_pass::{
+    TwoPass,
+    TwoPassNotifier, //
+};
+
 /// The callbacks of a [`Notifier`], and the lock that goes with them.
 ///
 /// See the [parent module](super) for the context in which callbacks run.
@@ -159,9 +175,13 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// What the lock protects, such as the page table of the device.
     type State: Send + 'static;
 
-    /// The kind of lock, such as [`MutexBackend`] or [`SpinLockBackend`].
+    /// The kind of lock, such as [`MutexBackend`], [`SpinLockBackend`] or [`RwSemaphoreBackend`].
+    ///
+    /// Invalidations take a [`RwSemaphore`] for writing, and readers may be validated with
+    /// [`Seq::read`].
     ///
     /// [`MutexBackend`]: crate::sync::lock::mutex::MutexBackend
+    /// [`RwSemaphore`]: crate::sync::RwSemaphore
     type Backend: Backend + 'static;
 
     /// What [`try_invalidate`](Operations::try_invalidate) may answer.
@@ -244,6 +264,46 @@ struct Pending<'op, T: Operations> {
 }
 
 impl<'op, T: Operations> Pending<'op, T> {
+    /// # Safety
+    ///
+    /// `interval_sub` must be the `inner` of a [`Notifier<T>`] that is registered or is being
+    /// registered, and that the core is calling for `range` with the sequence number `seq`. All of
+    /// that must hold for `'op`.
+    #[inline]
+    unsafe fn from_raw(
+        interval_sub: *mut bindings::mmu_interval_notifier,
+        range: *const bindings::mmu_notifier_range,
+        seq: usize,
+    ) -> Self {
+        // INVARIANT: By the caller's contract.
+        Self {
+            // SAFETY: By the caller's contract. The fields are initialized before it is registered,
+            // and there are only shared references to it until it is removed.
+            notifier: unsafe { &*Notifier::from_inner(interval_sub) },
+            // SAFETY: By the caller's contract.
+            range: unsafe { Range::from_raw(range) },
+            seq,
+            _invariant: PhantomData,
+        }
+    }
+
+    /// Has the driver deal with an invalidation that may wait.
+    #[inline]
+    fn invalidate(self) {
+        let Invalidated(_) = self.notifier.data.invalidate(Invalidation(self));
+    }
+
+    /// Has the driver deal with an invalidation that must not wait; whether it did.
+    #[inline]
+    fn try_invalidate(self) -> bool {
+        non_block(|nb| {
+            self.notifier
+                .data
+                .try_invalidate(TryInvalidation(self), nb)
+                .is_ok()
+        })
+    }
+
     /// Publishes the invalidation to readers.
     #[inline]
     fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
@@ -354,9 +414,14 @@ pub struct Notifier<T: Operations> {
     #[pin]
     inner: Opaque<bindings::mmu_interval_notifier>,
     lock: NonNull<Lock<T::State, T::Backend>>,
+    /// Tells its stamps from those of other notifiers, also of one that was at the same address.
+    id: u64,
     #[pin]
     data: T,
 }
+
+/// The number of notifiers that there have been.
+static NOTIFIERS: Atomic<u64> = Atomic::new(0);
 
 // SAFETY: A notifier may be removed by any task, `T: Send`, and `lock` is only borrowed from `data`
 // and is `Sync` because `State: Send`.
@@ -395,8 +460,8 @@ impl<T: Operations> Notifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The mmap lock is not said to be held.
-        unsafe { Self::init::<false>(mm, range, data) }
+        // SAFETY: The mmap lock is not said to be held, and `OPS` is for a `Self`.
+        unsafe { Self::init::<false>(mm, range, const { &Self::OPS }, data) }
     }
 
     /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
@@ -413,16 +478,20 @@ impl<T: Operations> Notifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The lock is held for as long as the initializer borrows the guard.
-        unsafe { Self::init::<true>(mmap.mm(), range, data) }
+        // SAFETY: The lock is held for as long as the initializer borrows the guard, and `OPS` is
+        // for a `Self`.
+        unsafe { Self::init::<true>(mmap.mm(), range, const { &Self::OPS }, data) }
     }
 
     /// # Safety
     ///
-    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    /// - If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    /// - It must be sound to call `ops` for a `Self` that the initializer initializes, from when
+    ///   all of its fields are initialized.
     unsafe fn init<'a, const LOCKED: bool>(
         mm: &'a MmWithUser,
         range: ops::Range<usize>,
+        ops: &'static bindings::mmu_interval_notifier_ops,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
@@ -437,6 +506,7 @@ impl<T: Operations> Notifier<T> {
                 NonNull::from(data.lock())
             },
             inner <- Opaque::zeroed(),
+            id: NOTIFIERS.fetch_add(1, Relaxed),
             _: {
                 if range.is_empty() {
                     return Err(EINVAL);
@@ -445,12 +515,12 @@ impl<T: Operations> Notifier<T> {
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
                 let len = range.end - range.start;
-                let ops = const { &Self::OPS };
                 // SAFETY:
                 // - `inner` is pinned, and the pinned drop removes it.
                 // - `mm` has users for the duration of the call.
                 // - If the mmap lock has to be held, it is by this function's contract.
-                // - All fields of `Self` are initialized, so the callbacks may run at once.
+                // - All fields of `Self` are initialized, so that by this function's contract the
+                //   callbacks may run at once.
                 to_result(unsafe {
                     if LOCKED {
                         bindings::mmu_interval_notifier_insert_locked(
@@ -505,6 +575,22 @@ impl<T: Operations> Notifier<T> {
         }
     }
 
+    /// Takes up a read of the address space that began earlier.
+    ///
+    /// The result is worth what the [`Seq`] was that `stamp` is from: whatever was looked up since
+    /// *that* began is valid if it is validated now. There may have been others in between.
+    ///
+    /// Returns [`None`] if `stamp` is from another notifier.
+    ///
+    /// It does not sleep.
+    #[inline]
+    pub fn resume(&self, stamp: Stamp) -> Option<Seq<'_, T>> {
+        (stamp.notifier == self.id).then_some(Seq {
+            notifier: self,
+            seq: stamp.seq,
+        })
+    }
+
     /// The lock that the C side calls `user_lock`.
     #[inline]
     fn user_lock(&self) -> &Lock<T::State, T::Backend> {
@@ -515,38 +601,29 @@ impl<T: Operations> Notifier<T> {
 
     /// # Safety
     ///
-    /// `interval_sub` must be the `inner` of a `Self` that is registered or is being registered,
-    /// `range` the range of an invalidation, both for the duration of the call, and `seq` the
-    /// sequence number of the invalidation.
+    /// `inner` must be that of a `Self`.
+    #[inline]
+    unsafe fn from_inner(inner: *mut bindings::mmu_interval_notifier) -> *const Self {
+        // SAFETY: By the caller's contract.
+        unsafe { container_of!(Opaque::cast_from(inner), Self, inner) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Pending::from_raw`], for the duration of the call.
     unsafe extern "C" fn invalidate(
         interval_sub: *mut bindings::mmu_interval_notifier,
         range: *const bindings::mmu_notifier_range,
         seq: usize,
     ) -> bool {
-        // SAFETY: By the caller's contract `interval_sub` is the `inner` of a `Self`, whose fields
-        // are initialized before it is registered, and to which there are only shared references
-        // until it is removed.
-        let notifier = unsafe { &*container_of!(Opaque::cast_from(interval_sub), Self, inner) };
-        // INVARIANT: By the caller's contract.
-        let pending = Pending {
-            notifier,
-            // SAFETY: By the caller's contract.
-            range: unsafe { Range::from_raw(range) },
-            seq,
-            _invariant: PhantomData,
-        };
+        // SAFETY: By the caller's contract.
+        let pending = unsafe { Pending::<T>::from_raw(interval_sub, range, seq) };
 
         if pending.range.is_blockable() {
-            let Invalidated(_) = notifier.data.invalidate(Invalidation(pending));
+            pending.invalidate();
             return true;
         }
-
-        non_block(|nb| {
-            notifier
-                .data
-                .try_invalidate(TryInvalidation(pending), nb)
-                .is_ok()
-        })
+        pending.try_invalidate()
     }
 }
 
@@ -577,7 +654,67 @@ pub struct Seq<'a, T: Operations> {
     seq: usize,
 }
 
+/// When a read of the address space began, to be kept.
+///
+/// A driver that stores the pages that it looked up, and wants to know much later whether they are
+/// still valid, stores a stamp with them. [`Notifier::resume`] makes a [`Seq`] of it again.
+///
+/// Two stamps of one notifier are equal if no invalidation was published in between.
+///
+/// It outlives its notifier, and then is of no use: it is never taken for that of another.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::interval::{
+///     Notifier,
+///     Operations,
+///     Stamp, //
+/// };
+///
+/// /// Memory that is looked up once, and then used until it is invalidated.
+/// struct Buffer {
+///     /// When the pages were looked up, if they were.
+///     looked_up: Option<Stamp>,
+/// }
+///
+/// impl Buffer {
+///     /// Looks up the pages, unless those that there are may still be valid.
+///     fn prepare<T: Operations>(&mut self, notifier: &Notifier<T>) {
+///         let now = notifier.read_begin().stamp();
+///         if self.looked_up != Some(now) {
+///             // Here the driver looks up the pages.
+///             self.looked_up = Some(now);
+///         }
+///     }
+///
+///     /// Has the device use the pages, if they still are valid.
+///     fn submit<T: Operations>(&self, notifier: &Notifier<T>, f: impl FnOnce(&T::State)) -> bool {
+///         let seq = self.looked_up.and_then(|stamp| notifier.resume(stamp));
+///         let Some(state) = seq.and_then(|seq| seq.lock()) else {
+///             return false;
+///         };
+///         f(&state);
+///         true
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    notifier: u64,
+    seq: usize,
+}
+
 impl<'a, T: Operations> Seq<'a, T> {
+    /// When the read began, to be kept.
+    #[inline]
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            notifier: self.notifier.id,
+            seq: self.seq,
+        }
+    }
+
     /// Takes the lock, and validates what was read.
     ///
     /// Returns [`None`], with the lock released, if an invalidation came in between. Then the
@@ -635,12 +772,21 @@ impl<'a, T: Operations> Seq<'a, T> {
     #[must_use = "what was read is only valid if this says so"]
     #[inline]
     pub fn validate(self, guard: &Guard<'_, T::State, T::Backend>) -> bool {
-        if !ptr::eq(guard.lock_ref(), self.notifier.user_lock()) {
+        // SAFETY: `guard` holds its lock.
+        unsafe { self.validate_locked(guard.lock_ref()) }
+    }
+
+    /// # Safety
+    ///
+    /// `lock` must be held, at least for reading.
+    #[inline]
+    unsafe fn validate_locked(self, lock: &Lock<T::State, T::Backend>) -> bool {
+        if !ptr::eq(lock, self.notifier.user_lock()) {
             return false;
         }
 
-        // SAFETY: By the type invariant of `Notifier` it is registered. `guard` holds the lock
-        // under which its invalidations are published, as was just checked.
+        // SAFETY: By the type invariant of `Notifier` it is registered. The lock is held under
+        // which its invalidations are published, as was just checked.
         !unsafe { bindings::mmu_interval_read_retry(self.notifier.inner.get(), self.seq) }
     }
 
@@ -656,5 +802,34 @@ impl<'a, T: Operations> Seq<'a, T> {
     pub fn check_retry(&self) -> bool {
         // SAFETY: By the type invariant of `Notifier` it is registered.
         unsafe { bindings::mmu_interval_check_retry(self.notifier.inner.get(), self.seq) }
+    }
+}
+
+impl<'a, T: Operations<Backend = RwSemaphoreBackend>> Seq<'a, T>
+where
+    T::State: Sync,
+{
+    /// Takes the lock for reading, and validates what was read.
+    ///
+    /// Like [`Seq::lock`], for drivers that use what they looked up more often than they change
+    /// the state that the lock protects.
+    #[doc(alias = "mmu_interval_read_retry")]
+    #[must_use = "if unused, the lock will be immediately unlocked"]
+    #[inline]
+    pub fn read(self) -> Option<RwSemaphoreReadGuard<'a, T::State>> {
+        let guard = self.notifier.user_lock().read();
+
+        self.validate_read(&guard).then_some(guard)
+    }
+
+    /// Validates what was read, under the lock of the notifier, which is held for reading already.
+    ///
+    /// Like [`Seq::validate`].
+    #[doc(alias = "mmu_interval_read_retry")]
+    #[must_use = "what was read is only valid if this says so"]
+    #[inline]
+    pub fn validate_read(self, guard: &RwSemaphoreReadGuard<'_, T::State>) -> bool {
+        // SAFETY: `guard` holds its lock for reading.
+        unsafe { self.validate_locked(guard.lock_ref()) }
     }
 }

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interval notifiers with two passes.
+
+use super::{
+    Invalidated,
+    Invalidation,
+    Notifier,
+    Operations,
+    Pending, //
+};
+use crate::{
+    bindings,
+    container_of,
+    mm::{
+        MmWithUser,
+        MmapWriteGuard, //
+    },
+    prelude::*,
+    sync::atomic::{
+        Acquire,
+        AtomicFlag,
+        Relaxed,
+        Release, //
+    },
+    types::Opaque, //
+};
+use core::{
+    cell::UnsafeCell,
+    mem::MaybeUninit,
+    ops::{
+        self,
+        Deref, //
+    }, //
+};
+
+/// The callbacks of a notifier that invalidates in two passes.
+///
+/// Where one change in an address space concerns many notifiers, the core calls [`start`] of all of
+/// them, and then [`finish`] of all of them. A driver that has to wait for its device, for example
+/// until a TLB is flushed, gives the order in the first pass and waits in the second, and so waits
+/// once instead of once for each notifier.
+///
+/// Only invalidations that may wait have two passes. One that must not is dealt with by
+/// [`Operations::try_invalidate`] at once.
+///
+/// Corresponds to `invalidate_start` and `invalidate_finish` of the C type
+/// `struct mmu_interval_notifier_ops`.
+///
+/// [`start`]: TwoPass::start
+/// [`finish`]: TwoPass::finish
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     mm::mmu_notifier::{
+///         interval::{
+///             Invalidated,
+///             Invalidation,
+///             Operations,
+///             TryInvalidation,
+///             TwoPass, //
+///         },
+///         WouldBlock, //
+///     },
+///     nonblock::NonBlockGuard,
+///     sync::{
+///         lock::mutex::MutexBackend,
+///         Mutex, //
+///     }, //
+/// };
+///
+/// #[pin_data]
+/// struct Mirror {
+///     #[pin]
+///     pages: Mutex<usize>,
+/// }
+///
+/// /// The order to flush the TLB of the device, which was given.
+/// struct Flush;
+///
+/// impl Flush {
+///     /// Waits until the device has carried the order out.
+///     fn wait(self) {}
+/// }
+///
+/// impl Operations for Mirror {
+/// #    type State = usize;
+/// #    type Backend = MutexBackend;
+/// #    type Refusal = WouldBlock;
+/// #
+/// #    fn lock(&self) -> &Mutex<usize> {
+/// #        &self.pages
+/// #    }
+/// #
+/// #    fn try_invalidate<'op>(
+/// #        &'op self,
+/// #        _op: TryInvalidation<'op, Self>,
+/// #        _nb: &NonBlockGuard,
+/// #    ) -> Result<Invalidated<'op>, WouldBlock> {
+/// #        Err(WouldBlock)
+/// #    }
+/// #
+///     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+///         let (done, flush) = self.start(op);
+///         flush.map(Flush::wait);
+///         done
+///     }
+///     // ...
+/// }
+///
+/// impl TwoPass for Mirror {
+///     type Token = Flush;
+///
+///     fn start<'op>(&'op self, op: Invalidation<'op, Self>) -> (Invalidated<'op>, Option<Flush>) {
+///         let (mut pages, done) = op.lock();
+///         if *pages == 0 {
+///             return (done, None);
+///         }
+///         *pages = 0;
+///         (done, Some(Flush))
+///     }
+///
+///     fn finish(&self, flush: Flush) {
+///         flush.wait();
+///     }
+/// }
+/// ```
+pub trait TwoPass: Operations {
+    /// What the second pass has to know of the first.
+    type Token: 'static;
+
+    /// Pages of the notifier's range are about to change.
+    ///
+    /// Like [`Operations::invalidate`], but the device may go on using the pages until
+    /// [`finish`](TwoPass::finish) has returned, which is called with the token. Without a token
+    /// it is not called, and all has to be done here.
+    ///
+    /// It may sleep, but should not: that is for the second pass.
+    ///
+    /// It is not called if the notifier is between the two passes of another invalidation.
+    /// [`Operations::invalidate`] is then called instead, so that no memory is needed for a second
+    /// token.
+    fn start<'op>(
+        &'op self,
+        op: Invalidation<'op, Self>,
+    ) -> (Invalidated<'op>, Option<Self::Token>);
+
+    /// All notifiers that the invalidation concerns have been called.
+    ///
+    /// When it returns the device must have stopped using the pages. Until then no reader gets
+    /// beyond [`Notifier::read_begin`].
+    ///
+    /// It is called by the task that called [`start`](TwoPass::start), in the same context, and
+    /// may sleep. The lock is not held.
+    fn finish(&self, token: Self::Token);
+}
+
+/// An interval notifier with two passes.
+///
+/// Dereferences to a [`Notifier`], and is used like one.
+///
+/// # Invariants
+///
+/// `notifier` was registered with the callbacks of `Self::OPS`.
+#[pin_data]
+pub struct TwoPassNotifier<T: TwoPass> {
+    // The first field is dropped first: after that there are no callbacks.
+    #[pin]
+    notifier: Notifier<T>,
+    #[pin]
+    pass: Pass<T::Token>,
+}
+
+// SAFETY: A `Notifier` is `Send`, and no token is left when there are no callbacks.
+unsafe impl<T: TwoPass> Send for TwoPassNotifier<T> {}
+// SAFETY: A `Notifier` is `Sync`. `pass` is only used by callbacks, and a token by the task that
+// created it.
+unsafe impl<T: TwoPass> Sync for TwoPassNotifier<T> {}
+
+/// What is between the two passes of an invalidation.
+///
+/// # Invariants
+///
+/// - While `in_use` is set, `finish` and `token` belong to the one invalidation that set it.
+/// - `token` is initialized from when that gives `finish` to the core until the core calls back.
+#[pin_data]
+struct Pass<K> {
+    in_use: AtomicFlag,
+    #[pin]
+    finish: Opaque<bindings::mmu_interval_notifier_finish>,
+    token: UnsafeCell<MaybeUninit<K>>,
+}
+
+impl<K> Pass<K> {
+    fn new() -> impl PinInit<Self> {
+        // INVARIANT: It is not in use.
+        pin_init!(Self {
+            in_use: AtomicFlag::new(false),
+            finish <- Opaque::uninit(),
+            token: UnsafeCell::new(MaybeUninit::uninit()),
+        })
+    }
+}
+
+impl<T: TwoPass> TwoPassNotifier<T> {
+    const OPS: bindings::mmu_interval_notifier_ops = bindings::mmu_interval_notifier_ops {
+        invalidate_start: Some(Self::invalidate_start),
+        invalidate_finish: Some(Self::invalidate_finish),
+        ..pin_init::zeroed()
+    };
+
+    /// Registers a notifier for `range` of `mm`.
+    ///
+    /// Like [`Notifier::new`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Notifier::new`].
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The mmap lock is not said to be held.
+        unsafe { Self::init::<false>(mm, range, data) }
+    }
+
+    /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
+    ///
+    /// Like [`Notifier::new_locked`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Notifier::new`].
+    pub fn new_locked<'a>(
+        mmap: &'a MmapWriteGuard<'_>,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The lock is held for as long as the initializer borrows the guard.
+        unsafe { Self::init::<true>(mmap.mm(), range, data) }
+    }
+
+    /// # Safety
+    ///
+    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    unsafe fn init<'a, const LOCKED: bool>(
+        mm: &'a MmWithUser,
+        range: ops::Range<usize>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // INVARIANT: `notifier` is registered with `OPS`.
+        try_pin_init!(Self {
+            pass <- Pass::new(),
+            // SAFETY:
+            // - If the mmap lock has to be held, it is by this function's contract.
+            // - `notifier` is that of a `Self`, and the last of its fields to be initialized.
+            notifier <- unsafe {
+                Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data)
+            },
+        }? Error)
+    }
+
+    /// # Safety
+    ///
+    /// `interval_sub` must be the `inner` of the `notifier` of a `Self` that is registered or is
+    /// being registered, for `'a`.
+    #[inline]
+    unsafe fn from_inner<'a>(interval_sub: *mut bindings::mmu_interval_notifier) -> &'a Self {
+        // SAFETY: By the caller's contract `interval_sub` is the `inner` of a `Notifier`.
+        let notifier = unsafe { Notifier::<T>::from_inner(interval_sub) };
+
+        // SAFETY: By the caller's contract that is the `notifier` of a `Self`, whose fields are
+        // initialized before it is registered, and to which there are only shared references until
+        // it is removed.
+        unsafe { &*container_of!(notifier, Self, notifier) }
+    }
+
+    /// # Safety
+    ///
+    /// - `interval_sub`, `range` and `seq` must be as for [`Pending::from_raw`], for the duration
+    ///   of the call, and the notifier that of a `Self`.
+    /// - `finish` must be valid for a write. If it is written to, [`Self::invalidate_finish`] must
+    ///   be called before the invalidation ends, by the same task.
+    unsafe extern "C" fn invalidate_start(
+        interval_sub: *mut bindings::mmu_interval_notifier,
+        range: *const bindings::mmu_notifier_range,
+        seq: usize,
+        finish: *mut *mut bindings::mmu_interval_notifier_finish,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let pass = unsafe { &Self::from_inner(interval_sub).pass };
+        // SAFETY: By the caller's contract.
+        let pending = unsafe { Pending::<T>::from_raw(interval_sub, range, seq) };
+
+        if !pending.range.is_blockable() {
+            return pending.try_invalidate();
+        }
+
+        // INVARIANT: From here on `finish` and `token` belong to this invalidation.
+        if pass.in_use.xchg(true, Acquire) {
+            pending.invalidate();
+            return true;
+        }
+
+        let notifier = pending.notifier;
+        let (Invalidated(_), token) = notifier.data.start(Invalidation(pending));
+        match token {
+            Some(token) => {
+                // SAFETY: By the type invariant of `Pass` the token belongs to this invalidation.
+                unsafe { (*pass.token.get()).write(token) };
+                // INVARIANT: The token is initialized.
+                //
+                // SAFETY: By the caller's contract.
+                unsafe { finish.write(pass.finish.get()) };
+            }
+            // INVARIANT: They no longer belong to this invalidation.
+            None => pass.in_use.store(false, Relaxed),
+        }
+        true
+    }
+
+    /// # Safety
+    ///
+    /// `finish` must be what [`Self::invalidate_start`] wrote, with its `notifier` set to the one
+    /// that that was called for, whose invalidation has not ended. It must be called once for each
+    /// write, and not use `finish` afterwards.
+    unsafe extern "C" fn invalidate_finish(finish: *mut bindings::mmu_interval_notifier_finish) {
+        // SAFETY: By the caller's contract `finish` is valid, and its `notifier` is registered,
+        // because a removal waits until the invalidation has ended.
+        let this = unsafe { Self::from_inner((*finish).notifier) };
+        // SAFETY: By the type invariant of `Pass` the token is initialized, and belongs to this
+        // invalidation, which does not use it again.
+        let token = unsafe { (*this.pass.token.get()).assume_init_read() };
+        // INVARIANT: They no longer belong to this invalidation.
+        this.pass.in_use.store(false, Release);
+
+        this.notifier.data.finish(token);
+    }
+}
+
+impl<T: TwoPass> Deref for TwoPassNotifier<T> {
+    type Target = Notifier<T>;
+
+    #[inline]
+    fn deref(&self) -> &Notifier<T> {
+        &self.notifier
+    }
+}

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for interval notifiers with two passes.
+
+use kernel::prelude::*;
+
+#[kunit_tests(rust_mmu_interval_two_pass)]
+mod tests {
+    use super::*;
+    use crate::{
+        invalidate,
+        kmsg::sections,
+        task::{
+            wait_until,
+            Task, //
+        },
+        user::{
+            self,
+            PROT_READ, //
+        }, //
+    };
+    use core::ops;
+    use kernel::{
+        mm::{
+            mmu_notifier::{
+                interval::{
+                    Invalidated,
+                    Invalidation,
+                    Notifier,
+                    Operations,
+                    TryInvalidation,
+                    TwoPass,
+                    TwoPassNotifier, //
+                },
+                WouldBlock, //
+            },
+            Mm,
+            MmWithUser, //
+        },
+        new_mutex,
+        nonblock::NonBlockGuard,
+        page::PAGE_SIZE,
+        sync::{
+            aref::ARef,
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            lock::mutex::MutexBackend,
+            Arc,
+            Mutex, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
+        }, //
+    };
+
+    /// What was called, in that order: the number of the notifier and the callback.
+    #[pin_data]
+    struct Calls {
+        /// Also the lock of all notifiers.
+        #[pin]
+        calls: Mutex<KVec<(u32, Call)>>,
+        /// Tokens that exist.
+        tokens: Atomic<i32>,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Call {
+        Start,
+        Finish,
+        Invalidate,
+        TryInvalidate,
+    }
+    use Call::*;
+
+    impl Calls {
+        fn new() -> Result<Arc<Self>> {
+            Arc::pin_init(
+                pin_init!(Self {
+                    calls <- new_mutex!(KVec::new()),
+                    tokens: Atomic::new(0),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        /// What was called since the last time.
+        fn take(&self) -> KVec<(u32, Call)> {
+            core::mem::take(&mut *self.calls.lock())
+        }
+    }
+
+    /// An invalidation of `notifier` that was started and not finished.
+    struct Token {
+        notifier: u32,
+        calls: Arc<Calls>,
+    }
+
+    impl Token {
+        fn new(mirror: &Mirror) -> Self {
+            mirror.calls.tokens.fetch_add(1, Relaxed);
+            Self {
+                notifier: mirror.number,
+                calls: mirror.calls.clone(),
+            }
+        }
+    }
+
+    impl Drop for Token {
+        fn drop(&mut self) {
+            self.calls.tokens.fetch_sub(1, Relaxed);
+        }
+    }
+
+    struct Mirror {
+        number: u32,
+        calls: Arc<Calls>,
+        /// What happens while `start` runs, and notifiers before this are between their passes.
+        during_start: Option<Arc<dyn Fn() + Send + Sync>>,
+        /// Whether an invalidation has a second pass.
+        second_pass: bool,
+        sections: Atomic<i32>,
+    }
+
+    /// Remembers a call. Callbacks must not allocate in a way that may reclaim.
+    fn push(calls: &mut KVec<(u32, Call)>, number: u32, call: Call) {
+        // A call that is missing is one that the test misses.
+        let _ = calls.push((number, call), GFP_NOWAIT);
+    }
+
+    impl Operations for Mirror {
+        type State = KVec<(u32, Call)>;
+        type Backend = MutexBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &Mutex<KVec<(u32, Call)>> {
+            &self.calls.calls
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            let (mut calls, done) = op.lock();
+            push(&mut calls, self.number, Invalidate);
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            self.sections.store(sections(), Relaxed);
+            let (mut calls, done) = op.try_lock()?;
+            push(&mut calls, self.number, TryInvalidate);
+            Ok(done)
+        }
+    }
+
+    impl TwoPass for Mirror {
+        type Token = Token;
+
+        fn start<'op>(&'op self, op: Invalidation<'op, Self>) -> (Invalidated<'op>, Option<Token>) {
+            if let Some(f) = &self.during_start {
+                f();
+            }
+
+            let (mut calls, done) = op.lock();
+            push(&mut calls, self.number, Start);
+            (done, self.second_pass.then(|| Token::new(self)))
+        }
+
+        fn finish(&self, token: Token) {
+            self.sections.store(sections(), Relaxed);
+            // The token is the one of this notifier, or it is not recorded.
+            if token.notifier == self.number {
+                push(&mut self.calls.calls.lock(), self.number, Finish);
+            }
+        }
+    }
+
+    fn mirror(number: u32, calls: &Arc<Calls>) -> Mirror {
+        Mirror {
+            number,
+            calls: calls.clone(),
+            during_start: None,
+            second_pass: true,
+            sections: Atomic::new(-1),
+        }
+    }
+
+    fn register(
+        mm: &MmWithUser,
+        range: ops::Range<usize>,
+        mirror: Mirror,
+    ) -> Result<Pin<KBox<TwoPassNotifier<Mirror>>>> {
+        KBox::try_pin_init(TwoPassNotifier::new(mm, range, Ok(mirror)), GFP_KERNEL)
+    }
+
+    #[test]
+    fn all_start_before_any_finishes() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let calls = Calls::new()?;
+        let page = |n| addr + n * PAGE_SIZE..addr + (n + 1) * PAGE_SIZE;
+        let notifiers = [
+            register(&mm, page(0), mirror(0, &calls))?,
+            register(&mm, page(1), mirror(1, &calls))?,
+        ];
+
+        let seq = notifiers[0].read_begin();
+        user::munmap(addr, PAGE_SIZE)?;
+        let one = calls.take();
+        let collided = seq.lock().is_none();
+        user::munmap(addr, 3 * PAGE_SIZE)?;
+        let both = calls.take();
+        // The storage for the token can be used again.
+        let again = invalidate::blocking(&mm, addr, addr + PAGE_SIZE);
+        let once_more = calls.take();
+        let in_section = notifiers[0].sections.load(Relaxed);
+        let same_mm = core::ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
+        drop(notifiers);
+
+        assert_eq!(one[..], [(0, Start), (0, Finish)]);
+        assert!(collided);
+        assert_eq!(both[..], [(0, Start), (1, Start), (0, Finish), (1, Finish)]);
+        assert_eq!(again, Ok(()));
+        assert_eq!(once_more[..], [(0, Start), (0, Finish)]);
+        // Both passes may sleep.
+        assert_eq!(in_section, 0);
+        assert_eq!(calls.tokens.load(Relaxed), 0);
+        assert!(same_mm);
+        Ok(())
+    }
+
+    #[test]
+    fn nonblocking_has_one_pass() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = register(&mm, range.clone(), mirror(0, &calls))?;
+
+        let done = invalidate::nonblock(&mm, range.start, range.end);
+        let called = calls.take();
+        let in_section = notifier.sections.load(Relaxed);
+        let held = calls.calls.lock();
+        let refused = invalidate::nonblock(&mm, range.start, range.end);
+        drop(held);
+        drop(notifier);
+
+        assert_eq!(done, Ok(()));
+        assert_eq!(called[..], [(0, TryInvalidate)]);
+        assert_eq!(in_section, 1);
+        assert_eq!(refused, Err(EAGAIN));
+        assert!(calls.take().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn without_a_token_there_is_no_second_pass() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let mut mirror = mirror(0, &calls);
+        mirror.second_pass = false;
+        let notifier = register(&mm, range.clone(), mirror)?;
+
+        let done = [
+            invalidate::blocking(&mm, range.start, range.end),
+            invalidate::blocking(&mm, range.start, range.end),
+        ];
+        drop(notifier);
+
+        assert_eq!(done, [Ok(()), Ok(())]);
+        assert_eq!(calls.take()[..], [(0, Start), (0, Start)]);
+        Ok(())
+    }
+
+    #[test]
+    fn between_the_passes_there_is_one_pass() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
+        let first = register(&mm, page(1), mirror(1, &calls))?;
+        let other = ARef::<Mm>::from(&**mm);
+        let mut second = mirror(2, &calls);
+        second.during_start = Some(Arc::new(
+            move || {
+                let mm = other.clone();
+                let task = Task::run(move || {
+                    let _ = invalidate::blocking(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+                });
+                // If it can't be run, then there is no call of it.
+                let _ = task.map(Task::wait);
+            },
+            GFP_KERNEL,
+        )?);
+        let second = register(&mm, page(2), second)?;
+
+        let done = invalidate::blocking(&mm, PAGE_SIZE, 3 * PAGE_SIZE);
+        drop(second);
+        drop(first);
+
+        assert_eq!(done, Ok(()));
+        assert_eq!(
+            calls.take()[..],
+            [
+                (1, Start),
+                (1, Invalidate),
+                (2, Start),
+                (1, Finish),
+                (2, Finish)
+            ]
+        );
+        assert_eq!(calls.tokens.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn readers_wait_for_the_second_pass() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
+        let first = Arc::pin_init(
+            TwoPassNotifier::new(&mm, page(1), Ok(mirror(1, &calls))),
+            GFP_KERNEL,
+        )?;
+        let reader = first.clone();
+        // Whether the reader had begun: before the second pass, and at last.
+        let begun = Arc::new([Atomic::new(0), Atomic::new(0)], GFP_KERNEL)?;
+        let seen = begun.clone();
+
+        let mut second = mirror(2, &calls);
+        second.during_start = Some(Arc::new(
+            move || {
+                let (reader, begun) = (reader.clone(), seen.clone());
+                let _ = Task::run(move || {
+                    let _ = reader.read_begin();
+                    begun[1].store(1, Relaxed);
+                });
+                // Time enough for it, if nothing kept it.
+                fsleep(Delta::from_millis(50));
+                seen[0].store(seen[1].load(Relaxed), Relaxed);
+            },
+            GFP_KERNEL,
+        )?);
+        let second = register(&mm, page(2), second)?;
+
+        let done = invalidate::blocking(&mm, PAGE_SIZE, 3 * PAGE_SIZE);
+        let began = wait_until(|| begun[1].load(Relaxed) == 1);
+        drop(second);
+        drop(first);
+
+        assert_eq!(done, Ok(()));
+        assert_eq!(begun[0].load(Relaxed), 0);
+        assert!(began);
+        Ok(())
+    }
+
+    #[test]
+    fn last_user_releases_in_two_passes() -> Result {
+        let mm = user::new_mm()?;
+        let calls = Calls::new()?;
+        let notifier = register(&mm, PAGE_SIZE..2 * PAGE_SIZE, mirror(0, &calls))?;
+
+        drop(mm);
+        drop(notifier);
+
+        assert_eq!(calls.take()[..], [(0, Start), (0, Finish)]);
+        assert_eq!(calls.tokens.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn registered_under_the_mmap_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let calls = Calls::new()?;
+
+        let mmap = mm.mmap_write_lock();
+        let notifier: Result<Pin<KBox<TwoPassNotifier<Mirror>>>> = KBox::try_pin_init(
+            TwoPassNotifier::new_locked(&mmap, addr..addr + PAGE_SIZE, Ok(mirror(0, &calls))),
+            GFP_KERNEL,
+        );
+        drop(mmap);
+        user::munmap(addr, PAGE_SIZE)?;
+        drop(notifier?);
+
+        assert_eq!(calls.take()[..], [(0, Start), (0, Finish)]);
+        Ok(())
+    }
+
+    #[test]
+    fn is_a_notifier_with_one_pass_too() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier: Pin<KBox<Notifier<Mirror>>> = KBox::try_pin_init(
+            Notifier::new(&mm, range.clone(), Ok(mirror(0, &calls))),
+            GFP_KERNEL,
+        )?;
+
+        let done = invalidate::blocking(&mm, range.start, range.end);
+        drop(notifier);
+
+        assert_eq!(done, Ok(()));
+        assert_eq!(calls.take()[..], [(0, Invalidate)]);
+        Ok(())
+    }
+}
