@@ -15,6 +15,8 @@ mod kmsg;
 mod list;
 mod nonblock;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod shared;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;

@@ -88,6 +88,7 @@ use core::{
 };
 
 pub mod interval;
+pub mod shared;
 
 mod range;
 pub use self::range::{
@@ -266,8 +267,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// `inner` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`, and is not
-/// unregistered before `self` is dropped.
+/// `subscription` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`, and
+/// is not unregistered before `self` is dropped.
 ///
 /// # Examples
 ///
@@ -325,18 +326,25 @@ pub trait Operations: Send + Sync + Sized + 'static {
 #[pin_data(PinnedDrop)]
 pub struct Registration<T: Operations> {
     #[pin]
+    subscription: Subscription<T>,
+}
+
+/// A list notifier as the C side knows it, with the data that its callbacks are for.
+#[pin_data]
+struct Subscription<T: Operations> {
+    #[pin]
     inner: Opaque<bindings::mmu_notifier>,
     #[pin]
     data: T,
 }
 
 // SAFETY: A notifier may be unregistered by any task, and `T: Send`.
-unsafe impl<T: Operations> Send for Registration<T> {}
+unsafe impl<T: Operations> Send for Subscription<T> {}
 // SAFETY: The only things that a shared reference gives access to are `data`, with `T: Sync`, and
 // the mm of `inner`, which does not change while it is registered.
-unsafe impl<T: Operations> Sync for Registration<T> {}
+unsafe impl<T: Operations> Sync for Subscription<T> {}
 
-impl<T: Operations> Registration<T> {
+impl<T: Operations> Subscription<T> {
     const OPS: bindings::mmu_notifier_ops = {
         assert!(
             T::HAS_START == T::HAS_TRY_START,
@@ -393,122 +401,42 @@ impl<T: Operations> Registration<T> {
         }
     };
 
-    /// Registers a notifier for all of `mm`.
-    ///
-    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
-    /// take may be held. The callbacks may run before it returns.
-    ///
-    /// Equivalent to the C function `mmu_notifier_register()`.
-    ///
-    /// # Errors
-    ///
-    /// - The error of `data`.
-    /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
-    /// - [`EINTR`] if a signal is pending for the current task.
-    ///
-    /// When it fails no callback has run, and none will.
-    pub fn new<'a>(
-        mm: &'a MmWithUser,
-        data: impl PinInit<T, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The mmap lock is not said to be held.
-        unsafe { Self::init::<false>(mm, data) }
-    }
-
-    /// Registers a notifier for an address space whose `mmap_lock` is held for writing.
-    ///
-    /// Like [`Registration::new`], for example for a driver's `mmap` callback.
-    ///
-    /// Equivalent to the C function `__mmu_notifier_register()`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Registration::new`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::mm::{
-    ///     mmu_notifier::{
-    ///         Operations,
-    ///         Registration, //
-    ///     },
-    ///     MmapWriteGuard, //
-    /// };
-    ///
-    /// fn register<T: Operations>(
-    ///     mmap: &MmapWriteGuard<'_>,
-    ///     driver: T,
-    /// ) -> Result<Pin<KBox<Registration<T>>>> {
-    ///     KBox::try_pin_init(Registration::new_locked(mmap, Ok(driver)), GFP_KERNEL)
-    /// }
-    /// ```
-    pub fn new_locked<'a>(
-        mmap: &'a MmapWriteGuard<'_>,
-        data: impl PinInit<T, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The lock is held for as long as the initializer borrows the guard.
-        unsafe { Self::init::<true>(mmap.mm(), data) }
-    }
-
-    /// # Safety
-    ///
-    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
-    unsafe fn init<'a, const LOCKED: bool>(
-        mm: &'a MmWithUser,
-        data: impl PinInit<T, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
-        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
-        // pinned drop below is the only one that unregisters it.
-        try_pin_init!(&this in Self {
+    /// Initializes a notifier with the callbacks `ops`, but does not register it.
+    fn new(
+        ops: &'static bindings::mmu_notifier_ops,
+        data: impl PinInit<T, Error>,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
             data <- data,
             inner <- Opaque::ffi_init(|inner: *mut bindings::mmu_notifier| {
                 let init = bindings::mmu_notifier {
-                    ops: const { &Self::OPS },
+                    ops,
                     ..pin_init::zeroed()
                 };
                 // SAFETY: `inner` is valid for writes.
                 unsafe { inner.write(init) };
             }),
-            _: {
-                // SAFETY: `this` is valid, and the field is in bounds of it.
-                let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
-                // SAFETY:
-                // - `inner` is initialized, and stays where it is until it is unregistered,
-                //   because it is pinned and the pinned drop unregisters it.
-                // - `mm` has users for the duration of the call.
-                // - If the mmap lock has to be held, it is by this function's contract.
-                // - All fields of `Self` are initialized, so the callbacks may run at once.
-                to_result(unsafe {
-                    if LOCKED {
-                        bindings::__mmu_notifier_register(inner, mm.as_raw())
-                    } else {
-                        bindings::mmu_notifier_register(inner, mm.as_raw())
-                    }
-                })?;
-            },
         }? Error)
-    }
-
-    /// The address space that the notifier is registered for.
-    ///
-    /// It may have lost its users; see [`Mm::mmget_not_zero`].
-    #[inline]
-    pub fn mm(&self) -> &Mm {
-        // SAFETY: By the type invariant `inner` is registered, so its `mm` is set, does not change,
-        // and is kept by the registration for as long as `self` is borrowed.
-        unsafe { Mm::from_raw((*self.inner.get()).mm) }
     }
 
     /// # Safety
     ///
-    /// `subscription` must be the `inner` of a `Self` that is registered, or is being registered
-    /// or unregistered, and that is valid for `'a`.
+    /// `inner` must be that of a `Self`.
     #[inline]
-    unsafe fn data<'a>(subscription: *mut bindings::mmu_notifier) -> &'a T {
-        // SAFETY: By the caller's contract `subscription` is the `inner` of a valid `Self`. Only
-        // shared references to `data` exist until it is unregistered.
-        unsafe { &(*container_of!(Opaque::cast_from(subscription), Self, inner)).data }
+    unsafe fn from_inner(inner: *mut bindings::mmu_notifier) -> *const Self {
+        // SAFETY: By the caller's contract.
+        unsafe { container_of!(Opaque::cast_from(inner), Self, inner) }
+    }
+
+    /// # Safety
+    ///
+    /// `inner` must be that of a `Self` that is registered, or is being registered or unregistered,
+    /// and that is valid for `'a`.
+    #[inline]
+    unsafe fn data<'a>(inner: *mut bindings::mmu_notifier) -> &'a T {
+        // SAFETY: By the caller's contract it is that of a valid `Self`. Only shared references to
+        // `data` exist until it is unregistered.
+        unsafe { &(*Self::from_inner(inner)).data }
     }
 
     /// # Safety
@@ -626,18 +554,120 @@ impl<T: Operations> Registration<T> {
     }
 }
 
+impl<T: Operations> Registration<T> {
+    /// Registers a notifier for all of `mm`.
+    ///
+    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
+    /// take may be held. The callbacks may run before it returns.
+    ///
+    /// Equivalent to the C function `mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// - The error of `data`.
+    /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
+    /// - [`EINTR`] if a signal is pending for the current task.
+    ///
+    /// When it fails no callback has run, and none will.
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The mmap lock is not said to be held.
+        unsafe { Self::init::<false>(mm, data) }
+    }
+
+    /// Registers a notifier for an address space whose `mmap_lock` is held for writing.
+    ///
+    /// Like [`Registration::new`], for example for a driver's `mmap` callback.
+    ///
+    /// Equivalent to the C function `__mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registration::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     mmu_notifier::{
+    ///         Operations,
+    ///         Registration, //
+    ///     },
+    ///     MmapWriteGuard, //
+    /// };
+    ///
+    /// fn register<T: Operations>(
+    ///     mmap: &MmapWriteGuard<'_>,
+    ///     driver: T,
+    /// ) -> Result<Pin<KBox<Registration<T>>>> {
+    ///     KBox::try_pin_init(Registration::new_locked(mmap, Ok(driver)), GFP_KERNEL)
+    /// }
+    /// ```
+    pub fn new_locked<'a>(
+        mmap: &'a MmapWriteGuard<'_>,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The lock is held for as long as the initializer borrows the guard.
+        unsafe { Self::init::<true>(mmap.mm(), data) }
+    }
+
+    /// # Safety
+    ///
+    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    unsafe fn init<'a, const LOCKED: bool>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // INVARIANT: If the initializer succeeds, it was registered in its last step. The
+        // pinned drop below is the only one that unregisters it.
+        try_pin_init!(&this in Self {
+            subscription <- Subscription::new(const { &Subscription::<T>::OPS }, data),
+            _: {
+                // SAFETY: `this` is valid, and the field is in bounds of it.
+                let inner = unsafe { &raw const (*this.as_ptr()).subscription.inner };
+                let inner = Opaque::cast_into(inner);
+                // SAFETY:
+                // - `inner` is initialized, and stays where it is until it is unregistered,
+                //   because it is pinned and the pinned drop unregisters it.
+                // - `mm` has users for the duration of the call.
+                // - If the mmap lock has to be held, it is by this function's contract.
+                // - All fields of `Self` are initialized, so the callbacks may run at once.
+                to_result(unsafe {
+                    if LOCKED {
+                        bindings::__mmu_notifier_register(inner, mm.as_raw())
+                    } else {
+                        bindings::mmu_notifier_register(inner, mm.as_raw())
+                    }
+                })?;
+            },
+        }? Error)
+    }
+
+    /// The address space that the notifier is registered for.
+    ///
+    /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    #[inline]
+    pub fn mm(&self) -> &Mm {
+        // SAFETY: By the type invariant it is registered, so its `mm` is set, does not change, and
+        // is kept by the registration for as long as `self` is borrowed.
+        unsafe { Mm::from_raw((*self.subscription.inner.get()).mm) }
+    }
+}
+
 #[pinned_drop]
 impl<T: Operations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: `self` is not moved out of.
         let this: *mut Self = unsafe { self.get_unchecked_mut() };
         // The pointer is derived from that to all of `self`, because the C side passes it on to
-        // `Self::release`, which goes back from it to `data`.
+        // `Subscription::release`, which goes back from it to `data`.
         //
         // SAFETY: `this` is valid, and the field is in bounds of it.
-        let inner = Opaque::cast_into(unsafe { &raw const (*this).inner });
+        let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
 
-        // SAFETY: By the type invariant `inner` is registered, so its `mm` is set and kept by the
+        // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
         // registration. The call waits for all callbacks, so that none uses `self` afterwards.
         unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
     }
@@ -648,6 +678,6 @@ impl<T: Operations> Deref for Registration<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        &self.data
+        &self.subscription.data
     }
 }
