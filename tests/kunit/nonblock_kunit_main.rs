@@ -20,6 +20,8 @@ mod shared;
 mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod users;
 // Without the notifiers' tests some of it is not used.
 #[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;

@@ -14,6 +14,9 @@ use kernel::{
 // As on every architecture that supports Rust; the bindings do not have them.
 pub(crate) const PROT_READ: usize = 1;
 pub(crate) const PROT_WRITE: usize = 2;
+const MREMAP_MAYMOVE: usize = 1;
+const MREMAP_FIXED: usize = 2;
+const MADV_DONTNEED: c_int = 4;
 const MAP_PRIVATE: usize = 0x02;
 const MAP_ANONYMOUS: usize = 0x20;
 
@@ -63,6 +66,51 @@ pub(crate) fn new_mm() -> Result<ARef<MmWithUser>> {
 extern "C" {
     fn nonblock_kunit_signal_begin();
     fn nonblock_kunit_signal_end();
+    fn nonblock_kunit_mprotect(addr: usize, len: usize, prot: usize) -> c_long;
+    fn nonblock_kunit_mremap(
+        addr: usize,
+        old_len: usize,
+        new_len: usize,
+        flags: usize,
+        new_addr: usize,
+    ) -> c_long;
+    fn nonblock_kunit_madvise(addr: usize, len: usize, advice: c_int) -> c_long;
+    fn nonblock_kunit_fork() -> c_long;
+}
+
+fn checked(ret: c_long) -> Result {
+    // Negative ones are errors, and so within the range of an `int`.
+    to_result(if ret < 0 { ret as c_int } else { 0 })
+}
+
+/// `mprotect(2)`.
+pub(crate) fn mprotect(addr: usize, len: usize, prot: usize) -> Result {
+    // SAFETY: The current task has an address space, see `attach_mm()`.
+    checked(unsafe { nonblock_kunit_mprotect(addr, len, prot) })
+}
+
+/// `mremap(2)` of a range to another of the same size.
+pub(crate) fn mremap(from: usize, len: usize, to: usize) -> Result {
+    let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    // SAFETY: As above.
+    checked(unsafe { nonblock_kunit_mremap(from, len, len, flags, to) })
+}
+
+/// `madvise(2)` with `MADV_DONTNEED`.
+pub(crate) fn dontneed(addr: usize, len: usize) -> Result {
+    // SAFETY: As above.
+    checked(unsafe { nonblock_kunit_madvise(addr, len, MADV_DONTNEED) })
+}
+
+/// `fork(2)`; the child exits at once.
+pub(crate) fn fork() -> Result {
+    // SAFETY: As above.
+    checked(unsafe { nonblock_kunit_fork() })
+}
+
+/// Writes to a page, as its process does.
+pub(crate) fn touch(mm: &MmWithUser, addr: usize) -> Result {
+    mm.mmap_read_lock().get_user_page_mut(addr)?.write(0, &[1])
 }
 
 /// Runs `f` while a signal is pending for the current task.

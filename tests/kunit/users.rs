@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How the drivers of the kernel use MMU notifiers, each with what it takes in Rust, against what
+//! a process does to its memory.
+//!
+//! See Documentation/mm/rust-mmu-notifier-users.rst, which shows parts of these files.
+
+use crate::user::{
+    self,
+    PROT_READ,
+    PROT_WRITE, //
+};
+use core::ops::Range;
+use kernel::{
+    mm::MmWithUser,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+mod kvm;
+mod odp;
+
+/// The number of pages of a test.
+const PAGES: usize = 8;
+
+/// The page table of a device: which of the pages of a test it uses, as bits.
+struct Table {
+    /// The number of the first page.
+    first: usize,
+    pages: u8,
+}
+
+impl Table {
+    fn new(bounds: &Range<usize>) -> Self {
+        Self {
+            first: bounds.start / PAGE_SIZE,
+            pages: 0,
+        }
+    }
+
+    /// Enters all pages.
+    fn fill(&mut self) {
+        self.pages = u8::MAX;
+    }
+
+    /// Removes pages, by their numbers.
+    fn remove(&mut self, pages: Range<usize>) {
+        for page in pages {
+            self.pages &= !(1 << (page - self.first));
+        }
+    }
+}
+
+/// A process with eight pages of memory.
+struct Process {
+    mm: ARef<MmWithUser>,
+    memory: Range<usize>,
+}
+
+impl Process {
+    fn new() -> Result<Self> {
+        let mm = user::attach_mm()?;
+        let start = user::mmap(PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE)?;
+        let memory = start..start + PAGES * PAGE_SIZE;
+
+        for addr in memory.clone().step_by(PAGE_SIZE) {
+            user::touch(&mm, addr)?;
+        }
+        Ok(Self { mm, memory })
+    }
+
+    /// Changes one page after the other, and then all; what `used` says after each step.
+    ///
+    /// The steps are munmap(2), mprotect(2), mremap(2), madvise(2) and fork(2).
+    fn change<T>(&self, used: impl Fn() -> T) -> Result<[T; 5]> {
+        let page = |n| self.memory.start + n * PAGE_SIZE;
+
+        user::munmap(page(0), PAGE_SIZE)?;
+        let munmap = used();
+        user::mprotect(page(1), PAGE_SIZE, PROT_READ)?;
+        let mprotect = used();
+        user::mremap(page(2), PAGE_SIZE, page(0))?;
+        let mremap = used();
+        user::dontneed(page(3), PAGE_SIZE)?;
+        let madvise = used();
+        user::fork()?;
+        Ok([munmap, mprotect, mremap, madvise, used()])
+    }
+}
+
+/// What [`Process::change`] leaves of the pages, if the device lets go of what is changed.
+///
+/// A fork makes all pages copy-on-write.
+const LEFT: [u8; 5] = [0b1111_1110, 0b1111_1100, 0b1111_1000, 0b1111_0000, 0];
