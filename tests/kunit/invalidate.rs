@@ -26,10 +26,19 @@ pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: 
 
 /// Invalidates a range, and can wait.
 pub(crate) fn blocking(mm: &Mm, start: usize, end: usize) -> Result {
-    let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
     let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
+    blocking_event(mm, start..end, event, &())
+}
 
-    invalidate(mm, start..end, flags, event, ptr::null())
+/// Like [`blocking`], for any event.
+pub(crate) fn blocking_event<T>(
+    mm: &Mm,
+    addrs: ops::Range<usize>,
+    event: c_uint,
+    owner: &T,
+) -> Result {
+    let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
+    invalidate(mm, addrs, flags, event, ptr::from_ref(owner).cast())
 }
 
 fn invalidate(

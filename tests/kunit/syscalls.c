@@ -22,9 +22,9 @@ static long call(unsigned int nr, unsigned long a, unsigned long b,
 		.di = a, .si = b, .dx = c, .r10 = d, .r8 = e,
 	};
 
-	return x64_sys_call(&regs, nr);
+	return sys_call_table[nr](&regs);
 #else
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 #endif
 }
 

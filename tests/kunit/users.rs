@@ -18,8 +18,21 @@ use kernel::{
     sync::aref::ARef, //
 };
 
+mod amdxdna;
+mod gntdev;
+mod gpu;
+mod gpusvm;
+mod hfi1;
+mod i915;
+mod kfd;
 mod kvm;
+mod mshv;
+mod nouveau;
 mod odp;
+mod sgx;
+mod sva;
+mod test_hmm;
+mod xe;
 
 /// The number of pages of a test.
 const PAGES: usize = 8;
@@ -50,6 +63,20 @@ impl Table {
             self.pages &= !(1 << (page - self.first));
         }
     }
+
+    /// Whether any of these pages is there.
+    fn has(&self, mut pages: Range<usize>) -> bool {
+        pages.any(|page| self.pages & 1 << (page - self.first) != 0)
+    }
+
+    /// Removes the pages whose address `keep` is `false` of.
+    fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        for page in self.first..self.first + PAGES {
+            if !keep(page * PAGE_SIZE) {
+                self.remove(page..page + 1);
+            }
+        }
+    }
 }
 
 /// A process with eight pages of memory.
@@ -64,10 +91,16 @@ impl Process {
         let start = user::mmap(PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE)?;
         let memory = start..start + PAGES * PAGE_SIZE;
 
-        for addr in memory.clone().step_by(PAGE_SIZE) {
-            user::touch(&mm, addr)?;
-        }
+        look_up(&mm, &memory)?;
         Ok(Self { mm, memory })
+    }
+
+    /// One that does not run, and whose memory is not there. It exits when it is dropped.
+    fn new_other() -> Result<Self> {
+        Ok(Self {
+            mm: user::new_mm()?,
+            memory: 0..PAGES * PAGE_SIZE,
+        })
     }
 
     /// Changes one page after the other, and then all; what `used` says after each step.
@@ -93,3 +126,13 @@ impl Process {
 ///
 /// A fork makes all pages copy-on-write.
 const LEFT: [u8; 5] = [0b1111_1110, 0b1111_1100, 0b1111_1000, 0b1111_0000, 0];
+
+/// Has the pages of a range there, and writable.
+///
+/// A driver would keep them, or their addresses for its device.
+fn look_up(mm: &MmWithUser, range: &Range<usize>) -> Result {
+    for addr in range.clone().step_by(PAGE_SIZE) {
+        user::touch(mm, addr)?;
+    }
+    Ok(())
+}

@@ -156,10 +156,7 @@ mod tests {
 
     #[test]
     fn exit_releases() -> Result {
-        let process = Process {
-            mm: user::new_mm()?,
-            memory: 0..super::super::PAGES * PAGE_SIZE,
-        };
+        let process = Process::new_other()?;
         let vm = register(&process)?;
 
         vm.mmu.lock().table.fill();

@@ -3,14 +3,12 @@
 //! RDMA on-demand paging: a memory region with a mutex of its own, and bounds.
 
 use super::{
+    look_up,
     Process,
     Table,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::invalidate;
 use core::ops::Range;
 use kernel::{
     mm::{
@@ -28,7 +26,6 @@ use kernel::{
     },
     new_mutex,
     nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
     prelude::*,
     sync::{
         lock::mutex::MutexBackend,
@@ -96,13 +93,6 @@ fn map_and_lock(region: &Notifier<Region>) -> Result<MutexGuard<'_, Table>> {
 }
 // [fault end]
 
-fn look_up(mm: &MmWithUser, bounds: &Range<usize>) -> Result {
-    for addr in bounds.clone().step_by(PAGE_SIZE) {
-        user::touch(mm, addr)?;
-    }
-    Ok(())
-}
-
 fn register(process: &Process) -> Result<Pin<KBox<Notifier<Region>>>> {
     let bounds = process.memory.clone();
     let table = Table::new(&bounds);
@@ -155,10 +145,7 @@ mod tests {
 
     #[test]
     fn exit_is_an_invalidation() -> Result {
-        let process = Process {
-            mm: user::new_mm()?,
-            memory: 0..super::super::PAGES * PAGE_SIZE,
-        };
+        let process = Process::new_other()?;
         let region = register(&process)?;
 
         region.umem.lock().fill();

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Xen's gntdev: a mapping of its own that a process has, and registers when it maps it.
+
+use super::{
+    Process,
+    Table,
+    LEFT, //
+};
+use crate::invalidate;
+use core::ops::Range;
+use kernel::{
+    mm::{
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            WouldBlock, //
+        },
+        MmapWriteGuard, //
+    },
+    new_mutex,
+    nonblock::NonBlockGuard,
+    prelude::*,
+    sync::{
+        lock::mutex::MutexBackend,
+        Mutex, //
+    }, //
+};
+
+// [map]
+/// Pages of another domain in a process, `struct gntdev_grant_map`.
+#[pin_data]
+struct Map {
+    addrs: Range<usize>,
+    #[pin]
+    grants: Mutex<Table>,
+}
+
+impl Operations for Map {
+    type State = Table;
+    type Backend = MutexBackend;
+    type Refusal = WouldBlock;
+
+    fn lock(&self) -> &Mutex<Table> {
+        &self.grants
+    }
+
+    /// `gntdev_invalidate()`: gives pages back to the domain they are from.
+    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+        let pages = op.range().pages(&self.addrs);
+        let (mut grants, done) = op.lock();
+        grants.remove(pages);
+        done
+    }
+
+    fn try_invalidate<'op>(
+        &'op self,
+        _op: TryInvalidation<'op, Self>,
+        _nb: &NonBlockGuard,
+    ) -> Result<Invalidated<'op>, WouldBlock> {
+        // Giving a page back waits until nobody uses it any more.
+        Err(WouldBlock)
+    }
+}
+
+/// `gntdev_mmap()`, which is called with the `mmap_lock` held.
+fn mmap(mmap: &MmapWriteGuard<'_>, addrs: Range<usize>) -> Result<Pin<KBox<Notifier<Map>>>> {
+    let table = Table::new(&addrs);
+    let map_addrs = addrs.clone();
+    let init = try_pin_init!(Map {
+        addrs: map_addrs,
+        grants <- new_mutex!(table),
+    });
+    KBox::try_pin_init(Notifier::new_locked(mmap, addrs, init), GFP_KERNEL)
+}
+// [map end]
+
+#[kunit_tests(rust_mmu_notifier_gntdev)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lets_go_of_what_changes() -> Result {
+        let process = Process::new()?;
+        let map = mmap(&process.mm.mmap_write_lock(), process.memory.clone())?;
+
+        map.grants.lock().fill();
+        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let kept = map.grants.lock().pages;
+        let left = process.change(|| map.grants.lock().pages)?;
+        drop(map);
+
+        assert_eq!(refused, Err(EAGAIN));
+        assert_eq!(kept, u8::MAX);
+        assert_eq!(left, LEFT);
+        Ok(())
+    }
+}
