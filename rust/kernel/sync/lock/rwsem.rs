@@ -56,7 +56,10 @@ pub use new_rwsem;
 ///     GFP_KERNEL,
 /// )?;
 ///
-/// *table.pages.lock() += 1;
+/// let mut writer = table.pages.lock();
+/// *writer += 1;
+/// assert!(table.pages.try_read().is_none());
+/// drop(writer);
 ///
 /// let reader = table.pages.read();
 /// assert_eq!(*reader, 1);
