@@ -21,7 +21,7 @@ pub(crate) fn nonblock(mm: &Mm, start: usize, end: usize) -> Result {
 
 /// Like [`nonblock`], for any event.
 pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: &T) -> Result {
-    invalidate(mm, addrs, 0, event, ptr::from_ref(owner).cast())
+    invalidate(mm, addrs, 0, event, owner, || ())
 }
 
 /// Invalidates a range, and can wait.
@@ -38,15 +38,23 @@ pub(crate) fn blocking_event<T>(
     owner: &T,
 ) -> Result {
     let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
-    invalidate(mm, addrs, flags, event, ptr::from_ref(owner).cast())
+    invalidate(mm, addrs, flags, event, owner, || ())
 }
 
-fn invalidate(
+/// Like [`blocking`], and calls `f` when all notifiers have been told that it starts.
+pub(crate) fn with(mm: &Mm, start: usize, end: usize, f: impl FnOnce()) -> Result {
+    let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
+    let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
+    invalidate(mm, start..end, flags, event, &(), f)
+}
+
+fn invalidate<T>(
     mm: &Mm,
     addrs: ops::Range<usize>,
     flags: c_uint,
     event: c_uint,
-    owner: *const c_void,
+    owner: &T,
+    f: impl FnOnce(),
 ) -> Result {
     // SAFETY: `mm` is valid, and its notifiers are only ever set once.
     if unsafe { (*mm.as_raw()).__bindgen_anon_1.notifier_subscriptions }.is_null() {
@@ -59,11 +67,12 @@ fn invalidate(
         end: addrs.end,
         flags,
         event,
-        owner: owner.cast_mut(),
+        owner: ptr::from_ref(owner).cast_mut().cast(),
     };
 
     // SAFETY: The range is initialized, and its address space has notifiers, see above.
     to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
+    f();
     // SAFETY: As above, and the invalidation was started.
     unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };
     Ok(())

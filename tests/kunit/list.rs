@@ -519,6 +519,27 @@ mod tests {
     }
 
     #[test]
+    fn no_end_after_the_drop() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = [Calls::new()?, Calls::new()?];
+        let stays = counter(&mm, &calls[0])?;
+        let goes = counter(&mm, &calls[1])?;
+
+        let mut started = [0; 5];
+        let result = invalidate::with(&mm, PAGE_SIZE, 2 * PAGE_SIZE, || {
+            started = calls[1].get();
+            drop(goes);
+        });
+        drop(stays);
+
+        assert_eq!(result, Ok(()));
+        assert_eq!(started, [1, 0, 0, 0, 0]);
+        assert_eq!(calls[1].get(), [1, 0, 0, 1, 1]);
+        assert_eq!(calls[0].get(), [1, 0, 1, 1, 1]);
+        Ok(())
+    }
+
+    #[test]
     fn failed_data_registers_nothing() -> Result {
         let mm = user::attach_mm()?;
         let addr = user::mmap(PAGE_SIZE, PROT_READ)?;

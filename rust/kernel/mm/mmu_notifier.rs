@@ -9,7 +9,9 @@
 //! - A [`Registration`] is called for every change in an address space.
 //! - An [interval notifier](interval::Notifier) is called for changes in one range of addresses,
 //!   and comes with a sequence count against which the driver can validate pages that it looked up
-//!   without a lock.
+//!   without a lock. It may work in [two passes](interval::TwoPass).
+//!
+//! A driver with one object per process can have the kernel find it again: see [`shared`].
 //!
 //! # Non-blocking invalidations
 //!
@@ -104,6 +106,22 @@ pub use self::range::{
 ///
 /// Corresponds to `-EAGAIN` of `invalidate_range_start`, and to `false` of an interval notifier's
 /// `invalidate`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     mm::mmu_notifier::WouldBlock,
+///     nonblock::NonBlockGuard,
+///     sync::Mutex, //
+/// };
+///
+/// /// Forgets all pages of a device, if that does not take waiting for a lock.
+/// fn try_forget(pages: &Mutex<usize>, _nb: &NonBlockGuard) -> Result<(), WouldBlock> {
+///     *pages.try_lock().ok_or(WouldBlock)? = 0;
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WouldBlock;
 
@@ -197,8 +215,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// It is called for every [`start`](Operations::start) and
     /// [`try_start`](Operations::try_start), also if another notifier refused and the change did
-    /// not take place, but **not** if the registration is dropped in between. Starts and ends of
-    /// several ranges overlap.
+    /// not take place, but **not** if the registration is dropped in between: what counts starts
+    /// against ends belongs into the data of the registration, which goes with it, or has to be put
+    /// right when that is dropped. Starts and ends of several ranges overlap.
     ///
     /// It is called after blocking and non-blocking starts alike, so it must not block.
     ///
@@ -648,6 +667,20 @@ impl<T: Operations> Registration<T> {
     /// The address space that the notifier is registered for.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::{
+    ///     Operations,
+    ///     Registration, //
+    /// };
+    ///
+    /// /// Whether the process that the notifier was registered for still runs.
+    /// fn is_alive<T: Operations>(registration: &Registration<T>) -> bool {
+    ///     registration.mm().mmget_not_zero().is_some()
+    /// }
+    /// ```
     #[inline]
     pub fn mm(&self) -> &Mm {
         // SAFETY: By the type invariant it is registered, so its `mm` is set, does not change, and

@@ -28,6 +28,52 @@
 //! or by saying that it is [`unaffected`](Invalidation::unaffected), and only for the invalidation
 //! that it was called for.
 //!
+//! # Moving a notifier
+//!
+//! The range of a notifier does not change. To move or resize one, register another that names the
+//! same lock, and then drop the old one. Both are called for what their ranges have in common, so
+//! that no invalidation is missed, as would be one that came between a removal and a registration.
+//!
+//! # Removing a notifier from a callback
+//!
+//! A callback that finds that its notifier is of no more use, because the range was unmapped, can't
+//! drop it, because that waits for the callback. It marks it under the lock, and has a [work item]
+//! drop it.
+//!
+//! # Short-lived notifiers
+//!
+//! A notifier for the duration of a function can live on its stack:
+//!
+//! ```
+//! use core::ops::Range;
+//! use kernel::mm::{
+//!     mmu_notifier::interval::{
+//!         Notifier,
+//!         Operations, //
+//!     },
+//!     MmWithUser, //
+//! };
+//!
+//! /// Calls `f`; whether nothing in the range was invalidated meanwhile.
+//! fn is_quiet<T: Operations>(
+//!     mm: &MmWithUser,
+//!     range: Range<usize>,
+//!     data: T,
+//!     f: impl FnOnce(),
+//! ) -> Result<bool> {
+//!     pin_init::stack_try_pin_init! {
+//!         let notifier =? Notifier::new(mm, range, Ok(data))
+//!     };
+//!
+//!     let seq = notifier.read_begin();
+//!     f();
+//!     let guard = seq.lock();
+//!     Ok(guard.is_some())
+//! }
+//! ```
+//!
+//! [work item]: crate::workqueue::WorkItem
+//!
 //! # Examples
 //!
 //! A driver that keeps track of how many pages its device has mapped:
@@ -241,12 +287,63 @@ pub type Locked<'op, T> = (
 /// An invalidation that has not been dealt with yet, and may wait.
 ///
 /// See [`Operations::invalidate`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::{
+///     interval::{
+///         Invalidated,
+///         Invalidation,
+///         Operations, //
+///     },
+///     Event, //
+/// };
+///
+/// /// Deals with an invalidation, unless `device` brought it about.
+/// fn invalidate<'op, T: Operations, D>(
+///     op: Invalidation<'op, T>,
+///     device: &D,
+///     remove: impl FnOnce(&T::State),
+/// ) -> Invalidated<'op> {
+///     match op.range().event() {
+///         Event::Migrate(owner) if owner.is(device) => op.unaffected(),
+///         _ => {
+///             let (state, done) = op.lock();
+///             remove(&state);
+///             done
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "an invalidation has to be dealt with"]
 pub struct Invalidation<'op, T: Operations>(Pending<'op, T>);
 
 /// An invalidation that has not been dealt with yet, and must not wait.
 ///
 /// See [`Operations::try_invalidate`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::{
+///     interval::{
+///         Invalidated,
+///         Operations,
+///         TryInvalidation, //
+///     },
+///     WouldBlock, //
+/// };
+///
+/// /// Deals with an invalidation if the lock is free and the device idle.
+/// fn try_invalidate<'op, T: Operations>(
+///     op: TryInvalidation<'op, T>,
+///     is_idle: impl FnOnce(&T::State) -> bool,
+/// ) -> Result<Invalidated<'op>, WouldBlock> {
+///     let (state, done) = op.try_lock()?;
+///     is_idle(&state).then_some(done).ok_or(WouldBlock)
+/// }
+/// ```
 #[must_use = "an invalidation has to be dealt with"]
 pub struct TryInvalidation<'op, T: Operations>(Pending<'op, T>);
 
@@ -473,6 +570,27 @@ impl<T: Operations> Notifier<T> {
     /// # Errors
     ///
     /// Those of [`Notifier::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::ops::Range;
+    /// use kernel::mm::{
+    ///     mmu_notifier::interval::{
+    ///         Notifier,
+    ///         Operations, //
+    ///     },
+    ///     MmapWriteGuard, //
+    /// };
+    ///
+    /// fn register<T: Operations>(
+    ///     mmap: &MmapWriteGuard<'_>,
+    ///     range: Range<usize>,
+    ///     data: T,
+    /// ) -> Result<Pin<KBox<Notifier<T>>>> {
+    ///     KBox::try_pin_init(Notifier::new_locked(mmap, range, Ok(data)), GFP_KERNEL)
+    /// }
+    /// ```
     pub fn new_locked<'a>(
         mmap: &'a MmapWriteGuard<'_>,
         range: ops::Range<usize>,
@@ -547,6 +665,25 @@ impl<T: Operations> Notifier<T> {
     /// The address space that the notifier is registered for.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::interval::{
+    ///     Notifier,
+    ///     Operations, //
+    /// };
+    ///
+    /// /// Looks up pages on behalf of the process, also in another task.
+    /// fn look_up<T: Operations>(notifier: &Notifier<T>) -> Result {
+    ///     // The process may have exited, although the notifier exists.
+    ///     let mm = notifier.mm().mmget_not_zero().ok_or(EFAULT)?;
+    ///     let _seq = notifier.read_begin();
+    ///     let _mmap = mm.mmap_read_lock();
+    ///     // Here the driver looks up the pages.
+    ///     Ok(())
+    /// }
+    /// ```
     #[inline]
     pub fn mm(&self) -> &Mm {
         // SAFETY: By the type invariant `inner` is registered, so its `mm` is set, does not change,
@@ -648,6 +785,38 @@ impl<T: Operations> Deref for Notifier<T> {
 /// A read of the address space that has begun.
 ///
 /// See [`Notifier::read_begin`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::interval::{
+///     Notifier,
+///     Operations, //
+/// };
+///
+/// /// Looks up pages one by one, and calls `f` when those that were looked up are valid.
+/// fn with_pages<T: Operations>(
+///     notifier: &Notifier<T>,
+///     look_up: impl Fn(usize) -> Result,
+///     pages: usize,
+///     f: impl FnOnce(&T::State),
+/// ) -> Result {
+///     'again: loop {
+///         let seq = notifier.read_begin();
+///         for page in 0..pages {
+///             look_up(page)?;
+///             // There is no use in looking up the rest.
+///             if seq.check_retry() {
+///                 continue 'again;
+///             }
+///         }
+///         if let Some(state) = seq.lock() {
+///             f(&state);
+///             return Ok(());
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "what was read is only valid under the lock that `Seq::lock` returns"]
 pub struct Seq<'a, T: Operations> {
     notifier: &'a Notifier<T>,
@@ -813,6 +982,36 @@ where
     ///
     /// Like [`Seq::lock`], for drivers that use what they looked up more often than they change
     /// the state that the lock protects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::mmu_notifier::interval::{
+    ///         Notifier,
+    ///         Operations, //
+    ///     },
+    ///     sync::lock::rwsem::RwSemaphoreBackend, //
+    /// };
+    ///
+    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid. Others may
+    /// /// do the same at the same time.
+    /// fn with_both<T>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&T::State))
+    /// where
+    ///     T: Operations<Backend = RwSemaphoreBackend, State: Sync>,
+    /// {
+    ///     loop {
+    ///         let (seq_a, seq_b) = (a.read_begin(), b.read_begin());
+    ///         // Here the driver looks up pages.
+    ///         let Some(state) = seq_a.read() else {
+    ///             continue;
+    ///         };
+    ///         if seq_b.validate_read(&state) {
+    ///             return f(&state);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[doc(alias = "mmu_interval_read_retry")]
     #[must_use = "if unused, the lock will be immediately unlocked"]
     #[inline]

@@ -21,6 +21,32 @@ use core::{
 ///
 /// Corresponds to the C type `struct mmu_notifier_range`.
 ///
+/// # Examples
+///
+/// ```
+/// use core::ops;
+/// use kernel::mm::{
+///     mmu_notifier::{
+///         Event,
+///         Range, //
+///     },
+///     Mm, //
+/// };
+///
+/// /// Whether all of `buffer`, which is memory of `owner`, is unmapped.
+/// fn is_unmapped(range: Range<'_>, owner: &Mm, buffer: &ops::Range<usize>) -> bool {
+///     core::ptr::eq(range.mm().as_raw(), owner.as_raw())
+///         && range.event() == Event::Unmap
+///         && range.start() <= buffer.start
+///         && buffer.end <= range.end()
+/// }
+///
+/// /// The number of bytes of `buffer` that are affected.
+/// fn affected(range: Range<'_>, buffer: &ops::Range<usize>) -> usize {
+///     range.clip(buffer).len()
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The `struct mmu_notifier_range` is initialized, but for `owner`, which is only initialized if
@@ -207,7 +233,7 @@ pub enum Event {
 
 /// On whose behalf pages are migrated or made exclusive.
 ///
-/// It tells a driver its own doing from that of another.
+/// It tells a driver its own doing from that of another. See [`Event`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner(usize);
 

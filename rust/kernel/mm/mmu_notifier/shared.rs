@@ -284,6 +284,20 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
 ///
 /// A reference that is leaked keeps the object and the module for ever.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::shared::{
+///     Object,
+///     Ref, //
+/// };
+///
+/// /// Whether the process still runs.
+/// fn is_alive<T: Object>(process: &Ref<T>) -> bool {
+///     process.mm().mmget_not_zero().is_some()
+/// }
+/// ```
+///
 /// Dereferences to the object.
 ///
 /// # Invariants
@@ -338,6 +352,22 @@ impl<T: Object> Drop for Ref<T> {
 /// It sleeps, and must not be called in a callback.
 ///
 /// Equivalent to the C function `mmu_notifier_synchronize()`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::shared::{
+///     synchronize,
+///     Object,
+///     Ref, //
+/// };
+///
+/// /// Called when the file is closed.
+/// fn close<T: Object>(process: Ref<T>) {
+///     drop(process);
+///     synchronize();
+/// }
+/// ```
 #[doc(alias = "mmu_notifier_synchronize")]
 #[inline]
 pub fn synchronize() {

@@ -161,6 +161,33 @@ pub trait TwoPass: Operations {
 ///
 /// Dereferences to a [`Notifier`], and is used like one.
 ///
+/// Its memory is that of the [`Notifier`], and of one token.
+///
+/// # Examples
+///
+/// ```
+/// use core::ops::Range;
+/// use kernel::mm::{
+///     mmu_notifier::interval::{
+///         TwoPass,
+///         TwoPassNotifier, //
+///     },
+///     MmWithUser, //
+/// };
+///
+/// fn register<T: TwoPass>(
+///     mm: &MmWithUser,
+///     range: Range<usize>,
+///     data: T,
+/// ) -> Result<Pin<KBox<TwoPassNotifier<T>>>> {
+///     KBox::try_pin_init(TwoPassNotifier::new(mm, range, Ok(data)), GFP_KERNEL)
+/// }
+///
+/// fn is_valid<T: TwoPass>(notifier: &TwoPassNotifier<T>) -> bool {
+///     notifier.read_begin().lock().is_some()
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// `notifier` was registered with the callbacks of `Self::OPS`.
