@@ -29,6 +29,7 @@ mod kvm;
 mod mshv;
 mod nouveau;
 mod odp;
+mod porting;
 mod sgx;
 mod sva;
 mod test_hmm;
