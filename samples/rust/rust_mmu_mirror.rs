@@ -520,9 +520,8 @@ fn with_page<R>(
             continue;
         };
 
-        let ret = f(&entry);
         table.insert(addr, entry)?;
-        return Ok(ret);
+        return table.with_entry(addr, access, f).ok_or(EFAULT);
     }
 }
 

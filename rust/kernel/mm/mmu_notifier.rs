@@ -72,7 +72,7 @@ use crate::{
     mm::{
         Mm,
         MmWithUser,
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     nonblock::{
         non_block,
@@ -161,9 +161,9 @@ mod private {
 /// they run.
 ///
 /// Implementations must have `start` and `try_start` or neither. A notifier with an `end` cannot
-/// refuse: a start that refuses gets no end, but neither does it know whether another notifier
-/// refused after it. And one with `arch_invalidate` has neither `start` nor `end`. All of that is
-/// checked when the driver is compiled.
+/// refuse: after a refusal the core calls the ends of all notifiers that have one, and none of them
+/// can tell whose start it was that refused. And one with `arch_invalidate` has neither `start` nor
+/// `end`. All of that is checked when the driver is compiled.
 #[vtable]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_start`](Operations::try_start) may answer.
@@ -282,7 +282,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// Dereferences to the data that it was created with.
 ///
-/// Dropping it sleeps until the callbacks have returned.
+/// Dropping it sleeps until the callbacks have returned. The device must have stopped using the
+/// memory before, which it can be made to in [`Operations::release`]: the data is dropped at last,
+/// when nobody tells it about changes any more.
 ///
 /// # Invariants
 ///
@@ -579,6 +581,8 @@ impl<T: Operations> Registration<T> {
     /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
     /// take may be held. The callbacks may run before it returns.
     ///
+    /// `data` is what `try_pin_init!` gives, or `Ok(value)` for a value that can be moved.
+    ///
     /// Equivalent to the C function `mmu_notifier_register()`.
     ///
     /// # Errors
@@ -614,18 +618,18 @@ impl<T: Operations> Registration<T> {
     ///         Operations,
     ///         Registration, //
     ///     },
-    ///     MmapWriteGuard, //
+    ///     MmapWriteLocked, //
     /// };
     ///
     /// fn register<T: Operations>(
-    ///     mmap: &MmapWriteGuard<'_>,
+    ///     mmap: &MmapWriteLocked,
     ///     driver: T,
     /// ) -> Result<Pin<KBox<Registration<T>>>> {
     ///     KBox::try_pin_init(Registration::new_locked(mmap, Ok(driver)), GFP_KERNEL)
     /// }
     /// ```
     pub fn new_locked<'a>(
-        mmap: &'a MmapWriteGuard<'_>,
+        mmap: &'a MmapWriteLocked,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
         // SAFETY: The lock is held for as long as the initializer borrows the guard.

@@ -24,7 +24,7 @@ use kernel::{
             Event,
             WouldBlock, //
         },
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     new_mutex,
     new_rwsem,
@@ -141,7 +141,7 @@ impl Device {
     }
 
     /// `amdxdna_gem_obj_mmap()`, which is called with the `mmap_lock` held.
-    fn mmap(self: &Arc<Self>, mmap: &MmapWriteGuard<'_>, addrs: Range<usize>) -> Result {
+    fn mmap(self: &Arc<Self>, mmap: &MmapWriteLocked, addrs: Range<usize>) -> Result {
         let umap = Umap {
             device: self.clone(),
             state: LockedBy::new(&self.notifier_lock, State::Invalid),

@@ -21,7 +21,7 @@ use kernel::{
             },
             WouldBlock, //
         },
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -68,8 +68,9 @@ impl Operations for Map {
     }
 }
 
-/// `gntdev_mmap()`, which is called with the `mmap_lock` held.
-fn mmap(mmap: &MmapWriteGuard<'_>, addrs: Range<usize>) -> Result<Pin<KBox<Notifier<Map>>>> {
+/// `gntdev_mmap()`, which is called with the `mmap_lock` held: `mmap` is what the
+/// [`VmaNew::mmap_locked`](kernel::mm::virt::VmaNew::mmap_locked) of its vma returns.
+fn mmap(mmap: &MmapWriteLocked, addrs: Range<usize>) -> Result<Pin<KBox<Notifier<Map>>>> {
     let table = Table::new(&addrs);
     let map_addrs = addrs.clone();
     let init = try_pin_init!(Map {

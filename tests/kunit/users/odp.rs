@@ -78,18 +78,18 @@ impl Operations for Region {
 fn map_and_lock(region: &Notifier<Region>) -> Result<MutexGuard<'_, Table>> {
     // The process may be gone, although the region is not.
     let mm = region.mm().mmget_not_zero().ok_or(EINVAL)?;
+    // It is put with the mutex held. If it was put at once, and was the last, then `exit_mmap()`
+    // would call us.
+    let mm = MmWithUser::into_mmput_async(mm);
 
-    let table = loop {
+    loop {
         let seq = region.read_begin();
         look_up(&mm, &region.bounds)?;
         if let Some(mut table) = seq.lock() {
             table.fill();
-            break table;
+            return Ok(table);
         }
-    };
-    // With the mutex held this must not be the last reference, or `exit_mmap()` would call us.
-    drop(MmWithUser::into_mmput_async(mm));
-    Ok(table)
+    }
 }
 // [fault end]
 

@@ -20,7 +20,7 @@ use kernel::{
         },
         Mm,
         MmWithUser,
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     new_mutex,
     new_spinlock,
@@ -68,12 +68,13 @@ impl Object for EnclMm {
 
 /// `sgx_encl_mm_add()`: called when the enclave is mapped, also by a child after a fork, with the
 /// `mmap_lock` held.
-fn add(mmap: &MmapWriteGuard<'_>) -> Result {
+fn add(mmap: &MmapWriteLocked) -> Result {
     let object = ENCLAVES.get_locked(mmap)?;
-    let mut own = object.own.lock();
 
-    if own.is_none() {
-        *own = Some(ENCLAVES.get_locked(mmap)?);
+    if object.own.lock().is_none() {
+        // The mmap lock keeps others from doing the same.
+        let own = ENCLAVES.get_locked(mmap)?;
+        *object.own.lock() = Some(own);
     }
     Ok(())
 }

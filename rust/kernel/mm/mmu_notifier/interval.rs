@@ -171,7 +171,7 @@ use crate::{
     mm::{
         Mm,
         MmWithUser,
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     nonblock::{
         non_block,
@@ -216,7 +216,8 @@ pub use self::two_pass::{
 
 /// The callbacks of a [`Notifier`], and the lock that goes with them.
 ///
-/// See the [parent module](super) for the context in which callbacks run.
+/// See the [parent module](super) for the context in which callbacks run. Their signatures have to
+/// be given with the lifetime `'op`, as in the [example](self): it ties what they return to the call.
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What the lock protects, such as the page table of the device.
     type State: Send + 'static;
@@ -499,7 +500,8 @@ impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
 /// Dereferences to the data that it was created with.
 ///
 /// Dropping it sleeps until its callbacks have returned, and until an invalidation that it takes
-/// part in is over.
+/// part in is over. The device must have stopped using the memory before: the data is dropped at
+/// last, when nobody tells it about changes any more.
 ///
 /// # Invariants
 ///
@@ -536,7 +538,8 @@ impl<T: Operations> Notifier<T> {
 
     /// Registers a notifier for `range` of `mm`.
     ///
-    /// `range` is in bytes, and need not be aligned or mapped.
+    /// `range` is in bytes, and need not be aligned or mapped. `data` is what `try_pin_init!` gives,
+    /// or `Ok(value)` for a value that can be moved.
     ///
     /// It sleeps and may take the `mmap_lock` of `mm`, so neither that lock nor one that the
     /// callbacks take may be held. The callbacks may run before it returns.
@@ -563,7 +566,8 @@ impl<T: Operations> Notifier<T> {
 
     /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
     ///
-    /// Like [`Notifier::new`], for example for a driver's `mmap` callback.
+    /// Like [`Notifier::new`], for example for a driver's `mmap` callback, whose vma has the proof
+    /// that it is: [`VmaNew::mmap_locked`](crate::mm::virt::VmaNew::mmap_locked).
     ///
     /// Equivalent to the C function `mmu_interval_notifier_insert_locked()`.
     ///
@@ -580,11 +584,11 @@ impl<T: Operations> Notifier<T> {
     ///         Notifier,
     ///         Operations, //
     ///     },
-    ///     MmapWriteGuard, //
+    ///     MmapWriteLocked, //
     /// };
     ///
     /// fn register<T: Operations>(
-    ///     mmap: &MmapWriteGuard<'_>,
+    ///     mmap: &MmapWriteLocked,
     ///     range: Range<usize>,
     ///     data: T,
     /// ) -> Result<Pin<KBox<Notifier<T>>>> {
@@ -592,7 +596,7 @@ impl<T: Operations> Notifier<T> {
     /// }
     /// ```
     pub fn new_locked<'a>(
-        mmap: &'a MmapWriteGuard<'_>,
+        mmap: &'a MmapWriteLocked,
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {

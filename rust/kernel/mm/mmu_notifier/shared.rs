@@ -73,7 +73,7 @@ use crate::{
     mm::{
         Mm,
         MmWithUser,
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     module::ModuleMetadata,
     nonblock::non_block,
@@ -175,7 +175,7 @@ impl<T: Object> Registry<T> {
     /// # Errors
     ///
     /// Those of [`Registry::get`].
-    pub fn get_locked(&'static self, mmap: &MmapWriteGuard<'_>) -> Result<Ref<T>> {
+    pub fn get_locked(&'static self, mmap: &MmapWriteLocked) -> Result<Ref<T>> {
         // SAFETY: The mmap lock is held for writing, the address space has users, and the table is
         // `'static`. Its callbacks may be called for what its `alloc_notifier` returns.
         let subscription = from_err_ptr(unsafe {

@@ -14,7 +14,7 @@ use crate::{
     container_of,
     mm::{
         MmWithUser,
-        MmapWriteGuard, //
+        MmapWriteLocked, //
     },
     prelude::*,
     sync::atomic::{
@@ -262,7 +262,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
     ///
     /// Those of [`Notifier::new`].
     pub fn new_locked<'a>(
-        mmap: &'a MmapWriteGuard<'_>,
+        mmap: &'a MmapWriteLocked,
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
