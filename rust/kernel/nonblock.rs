@@ -16,7 +16,18 @@
 //! in_atomic(): 0, irqs_disabled(): 0, non_block: 1, pid: 31, name: oom_reaper
 //! ```
 //!
-//! Without that option nothing is left of it, neither in the code nor in the data.
+//! That takes a task that does go to sleep. A mutex that happens to be free does not make it sleep,
+//! and on another day does. With `CONFIG_PROVE_LOCKING` the section is also a lock, as far as
+//! lockdep is concerned, whose holder may only wait for holders of spinlocks. So a mutex that is
+//! taken in it without a try is reported, free or not:
+//!
+//! ```text
+//! [ BUG: Invalid wait context ]
+//! oom_reaper/31 is trying to lock:
+//! ffff888004f1a0e8 (&mirror->table){+.+.}-{4:4}, at: try_invalidate+0x1d/0x60
+//! ```
+//!
+//! Without these options nothing is left of it, neither in the code nor in the data.
 //!
 //! The typical user is the OOM reaper: it invalidates the memory of a dying process through the
 //! [MMU notifiers] of drivers, and has to give up on a driver that would block.
@@ -25,7 +36,16 @@
 //!
 //! [MMU notifiers]: crate::mm::mmu_notifier
 
-use crate::types::NotThreadSafe;
+use crate::{
+    static_lock_map,
+    sync::lockdep::LockMapGuard,
+    types::NotThreadSafe, //
+};
+
+static_lock_map! {
+    /// All non-blocking sections.
+    static NON_BLOCK: LockMap = "non_block", Config;
+}
 
 /// Evidence that the current task is in a non-blocking section.
 ///
@@ -36,14 +56,16 @@ use crate::types::NotThreadSafe;
 /// respect one, takes a `&NonBlockGuard`.
 ///
 /// Leaking a guard, for example with [`core::mem::forget`], is safe but never right: the section
-/// then lasts until the task exits, and every sleep of the task from there on is reported.
+/// then lasts until the task exits, and every sleep of the task from there on is reported, and so
+/// is the exit, which must not be made with locks held.
 ///
 /// See [`non_block`] for a section that cannot be leaked.
 ///
 /// # Invariants
 ///
 /// `non_block_start()` was called on the current task for this object, and the matching
-/// `non_block_end()` has not been called yet.
+/// `non_block_end()` has not been called yet. If lockdep is there, the current task holds
+/// `NON_BLOCK`.
 ///
 /// # Examples
 ///
@@ -66,7 +88,10 @@ use crate::types::NotThreadSafe;
 /// # Ok::<(), Error>(())
 /// ```
 #[must_use = "the non-blocking section ends immediately when the guard is unused"]
-pub struct NonBlockGuard(NotThreadSafe);
+pub struct NonBlockGuard {
+    _map: LockMapGuard<'static>,
+    _not_send: NotThreadSafe,
+}
 
 impl NonBlockGuard {
     /// Starts a non-blocking section of the current task.
@@ -88,7 +113,11 @@ impl NonBlockGuard {
 
         // INVARIANT: The section was started just above, on the current task, where the guard
         // stays because it is not `Send`.
-        Self(NotThreadSafe)
+        Self {
+            // Sections nest, and may be begun with any lock held: they wait for nobody.
+            _map: NON_BLOCK.acquire_try_read(),
+            _not_send: NotThreadSafe,
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Reports in the kernel log that a test provokes.
 
 use kernel::{
-    bindings,
     prelude::*,
     task::Task,
     time::{
@@ -89,11 +88,4 @@ pub(crate) fn sections() -> c_int {
     let task = Task::current_raw();
     // SAFETY: It is the current task, and only that one writes the field.
     unsafe { (*task).non_block_count }
-}
-
-/// Ends a section whose guard was leaked.
-pub(crate) fn end_leaked_section() {
-    // SAFETY: `non_block_end()` only decrements a counter of the current task, and warns if there
-    // is no section to end.
-    unsafe { bindings::non_block_end() };
 }
