@@ -47,13 +47,18 @@ def tools(table):
               stream.getvalue())
 
 
-def judge(table, tree, name, run, results, problems=()):
-    """Count the test cases in the file `results`; that the kernel's log is clean is one more."""
+def judged(tree, run, results, problems=()):
+    """Count the test cases in the file `results`, (passed, failed, skipped, details); a clean log is one more."""
     console = run.console.read_text(errors="replace") if run.console.exists() else ""
     passed, failed, skipped, details = ktap.count(tree, results) if results.exists() else (0, 1, 0, "no KTAP")
     problems = [*filter(None, [run.problem, *problems]), *log.judge(console)]
     details = "\n".join([details, *problems, f"log: {run.console}"])
-    table.row(name, passed + (not problems), failed + bool(problems), skipped, run.seconds, details)
+    return passed + (not problems), failed + bool(problems), skipped, details
+
+
+def judge(table, tree, name, run, results, problems=()):
+    *counts, details = judged(tree, run, results, problems)
+    table.row(name, *counts, run.seconds, details)
 
 
 def kunit_uml(table, tree):
@@ -67,6 +72,20 @@ def kunit_x86_64(table, tree, config):
     obj = build(tree, config)
     run = guest.qemu(name, obj, tree.results / name, ["kunit.enable=1", "kunit_shutdown=reboot"])
     judge(table, tree, name, run, run.console)
+
+
+def lockdep(table, tree, config):
+    """Each test of tests/kunit/lockdep.rs alone: after a report lockdep is off until the next boot."""
+    obj = build(tree, config)
+    start = time.monotonic()
+    counts, details = [0, 0, 0], []
+    for name in re.findall(r"#\[test\]\n\s*fn (\w+)", (PROJECT / "tests/kunit/lockdep.rs").read_text()):
+        append = ["kunit.enable=1", f"kunit.filter_glob=rust_lockdep.{name}", "kunit_shutdown=reboot"]
+        run = guest.qemu(f"lockdep {name}", obj, tree.results / "lockdep" / name, append)
+        *one, said = judged(tree, run, run.console)
+        counts = [sum(pair) for pair in zip(counts, one)]
+        details += [said] if one[1] else []
+    table.row("lockdep", *counts, time.monotonic() - start, "\n".join(details))
 
 
 def vm(table, tree, config):
@@ -95,6 +114,7 @@ def run(arguments):
                 ui(table, tree.root / "uml")
             if which == "all":
                 kunit_x86_64(table, tree, "x86_64")
+                lockdep(table, tree, "x86_64")
                 vm(table, tree, "x86_64")
             if which == "kasan":
                 kunit_x86_64(table, tree, "x86_64-kasan")

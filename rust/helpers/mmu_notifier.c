@@ -29,4 +29,16 @@ rust_helper_mmu_interval_check_retry(struct mmu_interval_notifier *interval_sub,
 {
 	return mmu_interval_check_retry(interval_sub, seq);
 }
+
+#ifdef CONFIG_LOCKDEP
+__rust_helper void rust_helper_mmu_notifier_invalidate_map_acquire(void)
+{
+	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
+}
+
+__rust_helper void rust_helper_mmu_notifier_invalidate_map_release(void)
+{
+	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
+}
+#endif
 #endif

@@ -48,12 +48,52 @@ pub(crate) fn with(mm: &Mm, start: usize, end: usize, f: impl FnOnce()) -> Resul
     invalidate(mm, start..end, flags, event, &(), f)
 }
 
+/// Like [`blocking`] and [`nonblock`], with lockdep told of it as the core does.
+///
+/// The others do without, so that a test can hold a lock that callbacks take.
+#[cfg(CONFIG_PROVE_LOCKING)]
+pub(crate) fn told(mm: &Mm, addrs: ops::Range<usize>, blockable: bool) -> Result {
+    let flags = if blockable {
+        bindings::MMU_NOTIFIER_RANGE_BLOCKABLE
+    } else {
+        0
+    };
+    let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
+    let start = |range: &mut _| {
+        // SAFETY: Only lockdep is told of it.
+        unsafe { bindings::mmu_notifier_invalidate_map_acquire() };
+        let result = start(range);
+        // SAFETY: It was acquired above.
+        unsafe { bindings::mmu_notifier_invalidate_map_release() };
+        result
+    };
+
+    invalidate_with(mm, addrs, flags, event, &(), start, || ())
+}
+
+fn start(range: &mut bindings::mmu_notifier_range) -> Result {
+    // SAFETY: The range is initialized, and its address space has notifiers.
+    to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(range) })
+}
+
 fn invalidate<T>(
     mm: &Mm,
     addrs: ops::Range<usize>,
     flags: c_uint,
     event: c_uint,
     owner: &T,
+    f: impl FnOnce(),
+) -> Result {
+    invalidate_with(mm, addrs, flags, event, owner, start, f)
+}
+
+fn invalidate_with<T>(
+    mm: &Mm,
+    addrs: ops::Range<usize>,
+    flags: c_uint,
+    event: c_uint,
+    owner: &T,
+    start: impl FnOnce(&mut bindings::mmu_notifier_range) -> Result,
     f: impl FnOnce(),
 ) -> Result {
     // SAFETY: `mm` is valid, and its notifiers are only ever set once.
@@ -70,8 +110,7 @@ fn invalidate<T>(
         owner: ptr::from_ref(owner).cast_mut().cast(),
     };
 
-    // SAFETY: The range is initialized, and its address space has notifiers, see above.
-    to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
+    start(&mut range)?;
     f();
     // SAFETY: As above, and the invalidation was started.
     unsafe { bindings::__mmu_notifier_invalidate_range_end(&mut range) };

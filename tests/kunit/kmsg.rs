@@ -15,9 +15,9 @@ use kernel::{
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    headers: c_uint,
-    details: c_uint,
-    others: c_uint,
+    pub(crate) headers: c_uint,
+    pub(crate) details: c_uint,
+    pub(crate) others: c_uint,
 }
 
 impl Seen {
@@ -57,11 +57,21 @@ fn watch(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
 
 /// Runs `f`, which provokes one report, and announces that to whoever reads the log.
 pub(crate) fn provoke(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
+    expect(&[header], detail, f)
+}
+
+/// Like [`provoke`], for several reports of one thing; what was seen of the first of them.
+pub(crate) fn expect(headers: &[&CStr], detail: &CStr, f: impl FnOnce()) -> Seen {
     // `__might_resched()` reports once per second for the whole system.
     fsleep(Delta::from_millis(1100));
-    pr_info!("expect-report: 1 {header}\n");
-    let seen = watch(header, detail, f);
+    for header in headers {
+        pr_info!("expect-report: 1 {header}\n");
+    }
+    let mut seen = watch(headers[0], detail, f);
     pr_info!("expect-report: end\n");
+
+    // Whoever reads the log counts those.
+    seen.others = seen.others.saturating_sub(headers.len() as c_uint - 1);
     seen
 }
 

@@ -108,19 +108,6 @@ mod tests {
         Ok(())
     }
 
-    // Lockdep reports it, too, and is off from then on; see tests/vm/lockdep.sh.
-    #[cfg(not(CONFIG_PROVE_LOCKING))]
-    #[test]
-    fn mutex_is_reported() -> Result {
-        let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
-        let seen = provoke(MIGHT_SLEEP, c"at kernel/locking/mutex.c:", || {
-            non_block(|_| *mutex.lock() += 1)
-        });
-
-        assert_eq!(seen, Seen::ONE);
-        Ok(())
-    }
-
     #[test]
     fn allocation_is_reported() -> Result {
         let mut allocated = false;
@@ -205,6 +192,105 @@ mod tests {
 
         assert_eq!(seen, Seen::NONE);
         assert_eq!(control, Seen::ONE);
+        Ok(())
+    }
+}
+
+// Lockdep reports them, too, and is off from then on; see lockdep.rs.
+#[cfg(not(CONFIG_PROVE_LOCKING))]
+#[kunit_tests(rust_nonblock_sleeping)]
+mod sleeping {
+    use super::*;
+    use crate::{
+        kmsg::{
+            expect,
+            provoke,
+            Seen,
+            MIGHT_SLEEP,
+            SCHEDULING, //
+        },
+        user, //
+    };
+    use kernel::{
+        bindings,
+        new_mutex,
+        nonblock::non_block,
+        sync::{
+            new_condvar,
+            Completion, //
+        }, //
+    };
+
+    /// What is seen of `f` if it is called in a section.
+    fn in_section(detail: &CStr, f: impl FnOnce()) -> Seen {
+        provoke(MIGHT_SLEEP, detail, || non_block(|_| f()))
+    }
+
+    #[test]
+    fn mutex_is_reported() -> Result {
+        let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
+        let seen = in_section(c"at kernel/locking/mutex.c:", || *mutex.lock() += 1);
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn completion_is_reported() -> Result {
+        let done = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
+        // It does not have to wait.
+        done.complete_all();
+        let seen = in_section(c"at kernel/sched/completion.c:", || {
+            done.wait_for_completion()
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn workqueue_flush_is_reported() {
+        let seen = in_section(c"at kernel/locking/mutex.c:", || {
+            // SAFETY: It is always there.
+            unsafe { bindings::__flush_workqueue(bindings::system_percpu_wq) }
+        });
+
+        assert_eq!(seen, Seen::ONE);
+    }
+
+    #[test]
+    fn condvar_is_reported() -> Result {
+        let mutex = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
+        let condvar = KBox::pin_init(new_condvar!(), GFP_KERNEL)?;
+        let mut guard = mutex.lock();
+        // It sleeps, and then takes the mutex.
+        let headers = [SCHEDULING, MIGHT_SLEEP];
+        let seen = expect(&headers, c"kunit_try_catch", || {
+            non_block(|_| drop(condvar.wait_interruptible_timeout(&mut guard, 1)))
+        });
+
+        assert_eq!(seen.headers, 1);
+        assert_eq!(seen.others, 0);
+        Ok(())
+    }
+
+    #[cfg(CONFIG_MMU_NOTIFIER)]
+    #[test]
+    fn srcu_grace_period_is_reported() {
+        // It says that it may, and does.
+        let seen = expect(&[MIGHT_SLEEP, SCHEDULING], c"non_block: 1,", || {
+            non_block(|_| kernel::mm::mmu_notifier::shared::synchronize())
+        });
+
+        assert_eq!(seen, Seen::ONE);
+    }
+
+    #[test]
+    fn last_user_is_reported() -> Result {
+        let mm = user::new_mm()?;
+        let seen = in_section(c"at kernel/fork.c:", || drop(mm));
+
+        assert_eq!(seen, Seen::ONE);
         Ok(())
     }
 }

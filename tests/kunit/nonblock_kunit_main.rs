@@ -13,7 +13,10 @@ mod invalidate;
 mod kmsg;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod list;
+#[cfg(all(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST, CONFIG_PROVE_RAW_LOCK_NESTING))]
+mod lockdep;
 mod nonblock;
+mod reclaim;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod shared;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]

@@ -38,7 +38,7 @@
 //! reclaim, and must not take a lock that is elsewhere held over such an allocation, over an
 //! access to user memory, or over [`interval::Notifier::read_begin`]. Lockdep checks all of that
 //! through the map that the core holds around the callbacks, as soon as each half has been seen
-//! once.
+//! once; for the lock of an [interval notifier](interval::Notifier) its registration is enough.
 //!
 //! Any number of callbacks may run at the same time, also before the constructor of the
 //! notifier has returned, and also when the address space has no users any more. So a callback
@@ -70,6 +70,7 @@ use crate::{
         VTABLE_DEFAULT_ERROR, //
     },
     mm::{
+        reclaim::memalloc_noreclaim,
         Mm,
         MmWithUser,
         MmapWriteLocked, //
@@ -155,6 +156,17 @@ mod private {
     }
 }
 
+/// Runs a callback that may sleep, in a [`memalloc_noreclaim`] scope if `noreclaim` is set, which
+/// is a constant.
+#[inline(always)]
+fn run<R>(noreclaim: bool, f: impl FnOnce() -> R) -> R {
+    if noreclaim {
+        memalloc_noreclaim(f)
+    } else {
+        f()
+    }
+}
+
 /// The callbacks of a [`Registration`].
 ///
 /// Each callback that is left out costs nothing. See the [module](self) for the context in which
@@ -168,6 +180,17 @@ mod private {
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_start`](Operations::try_start) may answer.
     type Refusal: Refusal;
+
+    /// Whether the callbacks that may sleep run in a [`memalloc_noreclaim`] scope.
+    ///
+    /// Allocations in them, and in what they call, then take from the reserves instead of
+    /// reclaiming, which would call them again. There must be a bound on what is allocated.
+    ///
+    /// [`memalloc_nofs`] would not do: MMU notifiers are called by reclaim without file systems,
+    /// too.
+    ///
+    /// [`memalloc_nofs`]: crate::mm::reclaim::memalloc_nofs
+    const NORECLAIM: bool = false;
 
     /// The address space is going away, or the notifier is being removed.
     ///
@@ -471,7 +494,9 @@ impl<T: Operations> Subscription<T> {
         // SAFETY: By the caller's contract.
         let data = unsafe { Self::data(subscription) };
         // SAFETY: By the caller's contract.
-        data.release(unsafe { Mm::from_raw(mm) });
+        let mm = unsafe { Mm::from_raw(mm) };
+
+        run(T::NORECLAIM, || data.release(mm));
     }
 
     /// # Safety
@@ -488,7 +513,7 @@ impl<T: Operations> Subscription<T> {
         let range = unsafe { Range::from_raw(range) };
 
         if range.is_blockable() {
-            data.start(range);
+            run(T::NORECLAIM, || data.start(range));
             return 0;
         }
 

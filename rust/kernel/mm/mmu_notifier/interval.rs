@@ -234,13 +234,26 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_invalidate`](Operations::try_invalidate) may answer.
     type Refusal: Refusal;
 
+    /// Whether the callbacks that may sleep run in a [`memalloc_noreclaim`] scope.
+    ///
+    /// Allocations in them, and in what they call, then take from the reserves instead of
+    /// reclaiming, which would call them again. There must be a bound on what is allocated.
+    ///
+    /// [`memalloc_nofs`] would not do: MMU notifiers are called by reclaim without file systems,
+    /// too.
+    ///
+    /// [`memalloc_nofs`]: crate::mm::reclaim::memalloc_nofs
+    /// [`memalloc_noreclaim`]: crate::mm::reclaim::memalloc_noreclaim
+    const NORECLAIM: bool = false;
+
     /// The lock under which invalidations are published and readers are validated.
     ///
     /// It may belong to `self`, or be shared with other notifiers, for example by all those of a
     /// device. It must not be held over an allocation that may reclaim, over an access to user
     /// memory or over [`Notifier::read_begin`].
     ///
-    /// It is asked for once, before the notifier is registered.
+    /// It is asked for once, before the notifier is registered. With lockdep it is taken and
+    /// released then, as a callback would.
     fn lock(&self) -> &Lock<Self::State, Self::Backend>;
 
     /// Pages of the notifier's range are about to change.
@@ -388,7 +401,9 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// Has the driver deal with an invalidation that may wait.
     #[inline]
     fn invalidate(self) {
-        let Invalidated(_) = self.notifier.data.invalidate(Invalidation(self));
+        let Invalidated(_) = super::run(T::NORECLAIM, || {
+            self.notifier.data.invalidate(Invalidation(self))
+        });
     }
 
     /// Has the driver deal with an invalidation that must not wait; whether it did.
@@ -519,6 +534,30 @@ pub struct Notifier<T: Operations> {
     data: T,
 }
 
+/// Tells lockdep that callbacks take `lock`, so that it need not wait for one to.
+#[cfg(CONFIG_PROVE_LOCKING)]
+fn prime<S, B: Backend>(lock: &Lock<S, B>) {
+    invalidate_map(true);
+    drop(lock.lock());
+    invalidate_map(false);
+}
+
+/// Acquires or releases the map that the core holds around callbacks.
+///
+/// It is not exported to modules, and so neither inlined into them.
+#[cfg(CONFIG_PROVE_LOCKING)]
+#[inline(never)]
+fn invalidate_map(acquire: bool) {
+    // SAFETY: Only lockdep is told of it, and `prime` releases what it has acquired.
+    unsafe {
+        if acquire {
+            bindings::mmu_notifier_invalidate_map_acquire()
+        } else {
+            bindings::mmu_notifier_invalidate_map_release()
+        }
+    };
+}
+
 /// The number of notifiers that there have been.
 static NOTIFIERS: Atomic<u64> = Atomic::new(0);
 
@@ -637,6 +676,9 @@ impl<T: Operations> Notifier<T> {
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
                 let len = range.end - range.start;
+                // SAFETY: It was set above, and is borrowed from `data`, which is initialized.
+                #[cfg(CONFIG_PROVE_LOCKING)]
+                prime(unsafe { (*this.as_ptr()).lock.as_ref() });
                 // SAFETY:
                 // - `inner` is pinned, and the pinned drop removes it.
                 // - `mm` has users for the duration of the call.

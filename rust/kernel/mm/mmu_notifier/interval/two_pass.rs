@@ -3,6 +3,7 @@
 //! Interval notifiers with two passes.
 
 use super::{
+    super::run,
     Invalidated,
     Invalidation,
     Notifier,
@@ -333,7 +334,8 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         }
 
         let notifier = pending.notifier;
-        let (Invalidated(_), token) = notifier.data.start(Invalidation(pending));
+        let (Invalidated(_), token) =
+            run(T::NORECLAIM, || notifier.data.start(Invalidation(pending)));
         match token {
             Some(token) => {
                 // SAFETY: By the type invariant of `Pass` the token belongs to this invalidation.
@@ -364,7 +366,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         // INVARIANT: They no longer belong to this invalidation.
         this.pass.in_use.store(false, Release);
 
-        this.notifier.data.finish(token);
+        run(T::NORECLAIM, || this.notifier.data.finish(token));
     }
 }
 

@@ -1,0 +1,708 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What lockdep reports about non-blocking sections, notifiers and reclaim, and what not.
+//!
+//! After a report lockdep is off until the next boot. So each test has two parts. The one in which
+//! nothing must be reported always runs. The other, which differs from it in one line, only runs if
+//! the test was asked for alone, with `kunit.filter_glob=rust_lockdep.NAME`, which is what
+//! `make test` does for each of them.
+
+use kernel::prelude::*;
+
+#[kunit_tests(rust_lockdep)]
+mod tests {
+    use super::*;
+    use crate::{
+        invalidate,
+        kmsg::{
+            expect,
+            MIGHT_SLEEP, //
+        },
+        task::{
+            wait_until,
+            Task, //
+        },
+        user,
+    };
+    use core::convert::Infallible;
+    use kernel::{
+        alloc::Flags,
+        bindings,
+        impl_has_work,
+        mm::{
+            mmu_notifier::{
+                interval,
+                interval::{
+                    Invalidated,
+                    Invalidation,
+                    Notifier,
+                    TryInvalidation, //
+                },
+                Operations,
+                Range,
+                Registration,
+                WouldBlock, //
+            },
+            reclaim::{
+                fs_reclaim,
+                might_alloc, //
+            },
+            Mm,
+            MmWithUser, //
+        },
+        new_mutex,
+        new_spinlock,
+        new_work,
+        nonblock::{
+            non_block,
+            NonBlockGuard, //
+        },
+        page::PAGE_SIZE,
+        static_lock_map,
+        sync::{
+            aref::ARef,
+            atomic::{
+                Acquire,
+                Atomic,
+                Release, //
+            },
+            lock::mutex::MutexBackend,
+            Arc,
+            Mutex, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+        workqueue::{
+            self,
+            Work,
+            WorkItem, //
+        }, //
+    };
+
+    const CIRCULAR: &CStr = c"WARNING: possible circular locking dependency detected";
+    const RECURSIVE: &CStr = c"WARNING: possible recursive locking detected";
+    const WAIT_CONTEXT: &CStr = c"[ BUG: Invalid wait context ]";
+
+    /// Whether lockdep is on: it goes off when it reports something.
+    fn is_on() -> bool {
+        // SAFETY: It is only ever written to as a whole.
+        unsafe { (&raw const bindings::debug_locks).read_volatile() != 0 }
+    }
+
+    /// Whether the boot is for the test `name` alone.
+    fn is_alone(name: &str) -> bool {
+        // SAFETY: It is a string that is not written to after the boot.
+        let line = unsafe { CStr::from_char_ptr(bindings::saved_command_line) };
+        let prefix = b"kunit.filter_glob=rust_lockdep.";
+
+        line.to_bytes()
+            .split(|byte| *byte == b' ')
+            .any(|word| word.strip_prefix(prefix) == Some(name.as_bytes()))
+    }
+
+    /// Runs `silent`, in which nothing must be reported, and then, if the test is alone, `reported`.
+    ///
+    /// `headers` begin the reports that are expected, of which the first is lockdep's, with a line
+    /// that has `detail`.
+    fn check(
+        name: &str,
+        headers: &[&CStr],
+        detail: &CStr,
+        silent: impl FnOnce() -> Result,
+        reported: impl FnOnce() -> Result,
+    ) -> Result {
+        verify(is_on(), "lockdep is on before the test")?;
+        silent()?;
+        verify(is_on(), "lockdep has nothing to report")?;
+        if !is_alone(name) {
+            return Ok(());
+        }
+
+        let mut done = Ok(());
+        let seen = expect(headers, detail, || done = reported());
+        done?;
+        verify(seen.headers == 1, "lockdep reports once")?;
+        verify(seen.others == 0, "and nobody else unexpected")?;
+        // A lock can be in several lines of a report.
+        verify(seen.details >= 1, "and names what it is about")?;
+        verify(!is_on(), "and is off then")
+    }
+
+    /// An assertion outside of a test function.
+    fn verify(holds: bool, what: &str) -> Result {
+        if holds {
+            return Ok(());
+        }
+        pr_err!("not so: {what}\n");
+        Err(EINVAL)
+    }
+
+    /// Two locks of a class of their own each, so that the two parts of a test do not know of each
+    /// other.
+    macro_rules! two_mutexes {
+        () => {
+            [
+                Arc::pin_init(new_mutex!((), "first"), GFP_KERNEL)?,
+                Arc::pin_init(new_mutex!((), "second"), GFP_KERNEL)?,
+            ]
+        };
+    }
+
+    /// Runs `silent`, in which nothing must be reported.
+    fn check_silent(silent: impl FnOnce() -> Result) -> Result {
+        check("", &[], c"", silent, || Ok(()))
+    }
+
+    fn alloc(flags: Flags) -> Result {
+        drop(KBox::new(0_u64, flags)?);
+        Ok(())
+    }
+
+    #[test]
+    fn allocation_in_reclaim() -> Result {
+        check(
+            "allocation_in_reclaim",
+            &[RECURSIVE],
+            c"(fs_reclaim){",
+            || fs_reclaim(GFP_KERNEL, || alloc(GFP_NOFS)),
+            || fs_reclaim(GFP_KERNEL, || alloc(GFP_KERNEL)),
+        )
+    }
+
+    #[test]
+    fn lock_held_over_allocation_and_taken_in_reclaim() -> Result {
+        let [silent, reported] = two_mutexes!();
+        let allocate = |lock: &Arc<Mutex<()>>| -> Result {
+            let lock = lock.clone();
+            let other = Task::run(move || {
+                let _guard = lock.lock();
+                let _ = alloc(GFP_KERNEL);
+            });
+            other.map(Task::wait)
+        };
+
+        check(
+            "lock_held_over_allocation_and_taken_in_reclaim",
+            &[CIRCULAR],
+            c"(fs_reclaim){",
+            || {
+                allocate(&silent)?;
+                fs_reclaim(GFP_KERNEL, || drop(silent.try_lock()));
+                Ok(())
+            },
+            || {
+                allocate(&reported)?;
+                fs_reclaim(GFP_KERNEL, || drop(reported.lock()));
+                Ok(())
+            },
+        )
+    }
+
+    type Callback = KBox<dyn Fn() + Send + Sync>;
+
+    /// What the callbacks of a driver do beside publishing.
+    struct Driver {
+        table: Pin<KBox<Mutex<()>>>,
+        callback: Callback,
+    }
+
+    impl Driver {
+        fn new(f: impl Fn() + Send + Sync + 'static) -> Result<Self> {
+            Ok(Self {
+                table: KBox::pin_init(new_mutex!(()), GFP_KERNEL)?,
+                callback: KBox::new(f, GFP_KERNEL)?,
+            })
+        }
+    }
+
+    impl interval::Operations for Driver {
+        type State = ();
+        type Backend = MutexBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &Mutex<()> {
+            &self.table
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            (self.callback)();
+            op.lock().1
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            (self.callback)();
+            Ok(op.try_lock()?.1)
+        }
+    }
+
+    /// A driver whose callbacks allocate.
+    struct Noreclaim(Driver);
+
+    impl interval::Operations for Noreclaim {
+        type State = ();
+        type Backend = MutexBackend;
+        type Refusal = WouldBlock;
+
+        const NORECLAIM: bool = true;
+
+        fn lock(&self) -> &Mutex<()> {
+            &self.0.table
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            (self.0.callback)();
+            op.lock().1
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            _op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            Err(WouldBlock)
+        }
+    }
+
+    const RANGE: core::ops::Range<usize> = PAGE_SIZE..2 * PAGE_SIZE;
+
+    /// Invalidates with a notifier whose callback does `f`.
+    fn in_callback(blockable: bool, f: impl Fn() + Send + Sync + 'static) -> Result {
+        called_back(blockable, Driver::new(f)?)
+    }
+
+    fn called_back<T>(blockable: bool, driver: T) -> Result
+    where
+        T: interval::Operations,
+    {
+        let mm = user::new_mm()?;
+        let notifier = KBox::try_pin_init(Notifier::new(&mm, RANGE, Ok(driver)), GFP_KERNEL)?;
+        let result = invalidate::told(&mm, RANGE, blockable);
+        drop(notifier);
+        result
+    }
+
+    #[test]
+    fn lock_held_over_allocation_and_taken_in_callback() -> Result {
+        let [silent, reported] = two_mutexes!();
+        let hold_over = |lock: &Arc<Mutex<()>>, flags| -> Result {
+            let _guard = lock.lock();
+            alloc(flags)
+        };
+        let take = |lock: &Arc<Mutex<()>>| {
+            let lock = lock.clone();
+            in_callback(true, move || drop(lock.lock()))
+        };
+
+        check(
+            "lock_held_over_allocation_and_taken_in_callback",
+            &[CIRCULAR],
+            c"(mmu_notifier_invalidate_range_start){",
+            || {
+                hold_over(&silent, GFP_NOWAIT)?;
+                take(&silent)
+            },
+            || {
+                // Reclaim without file systems calls notifiers, too.
+                hold_over(&reported, GFP_NOFS)?;
+                take(&reported)
+            },
+        )
+    }
+
+    #[test]
+    fn lock_held_over_allocation_and_tried_in_nonblocking_callback() -> Result {
+        let [silent, reported] = two_mutexes!();
+        let hold_over = |lock: &Arc<Mutex<()>>| -> Result {
+            let _guard = lock.lock();
+            alloc(GFP_NOFS)
+        };
+
+        check(
+            "lock_held_over_allocation_and_tried_in_nonblocking_callback",
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(non_block){",
+            || {
+                hold_over(&silent)?;
+                let lock = silent.clone();
+                in_callback(false, move || drop(lock.try_lock()))
+            },
+            || {
+                hold_over(&reported)?;
+                let lock = reported.clone();
+                in_callback(false, move || drop(lock.lock()))
+            },
+        )
+    }
+
+    #[test]
+    fn free_mutex_in_section() -> Result {
+        let free = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
+        let spin = KBox::pin_init(new_spinlock!(()), GFP_KERNEL)?;
+
+        check(
+            "free_mutex_in_section",
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(non_block){",
+            || {
+                non_block(|_| drop((spin.lock(), free.try_lock())));
+                Ok(())
+            },
+            || {
+                non_block(|_| drop((spin.lock(), free.lock())));
+                Ok(())
+            },
+        )
+    }
+
+    /// A list notifier that does something in its callback.
+    struct Listener(Callback);
+
+    #[vtable]
+    impl Operations for Listener {
+        type Refusal = Infallible;
+
+        fn start(&self, _range: Range<'_>) {
+            (self.0)();
+        }
+
+        fn try_start(&self, _range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    /// Where a notifier is kept that drops itself.
+    #[pin_data]
+    struct Slot<T> {
+        #[pin]
+        notifier: Mutex<Option<Pin<KBox<T>>>>,
+        #[pin]
+        work: Work<Slot<T>>,
+    }
+
+    impl_has_work! {
+        impl{T: Send + 'static} HasWork<Slot<T>> for Slot<T> { self.work }
+    }
+
+    impl<T: Send + 'static> WorkItem for Slot<T> {
+        type Pointer = Arc<Self>;
+
+        fn run(slot: Arc<Self>) {
+            slot.empty();
+        }
+    }
+
+    impl<T: Send + 'static> Slot<T> {
+        fn new() -> Result<Arc<Self>> {
+            Arc::pin_init(
+                pin_init!(Self {
+                    notifier <- new_mutex!(None),
+                    work <- new_work!(),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        fn empty(&self) {
+            let notifier = self.notifier.lock().take();
+            drop(notifier);
+        }
+    }
+
+    /// Puts a notifier into a slot that its callback empties, in its own task or in another, and
+    /// invalidates in a third.
+    ///
+    /// The callback that empties it in its own task does not return.
+    fn dropped_in_callback<T: Send + 'static>(
+        in_own_task: bool,
+        new: impl FnOnce(&MmWithUser, Callback) -> Result<Pin<KBox<T>>>,
+    ) -> Result {
+        let mm = user::new_mm()?;
+        let slot = Slot::new()?;
+        let emptied = slot.clone();
+        let callback = move || {
+            if in_own_task {
+                emptied.empty();
+            } else {
+                // It is queued once, whether it is asked for once or twice.
+                let _ = workqueue::system_unbound().enqueue(emptied.clone());
+            }
+        };
+        *slot.notifier.lock() = Some(new(&mm, KBox::new(callback, GFP_KERNEL)?)?);
+
+        let invalidated = ARef::<Mm>::from(&**mm);
+        let task = Task::run(move || {
+            let _ = invalidate::told(&invalidated, RANGE, true);
+        })?;
+        if in_own_task {
+            // It is reported before it waits. What is reported takes a while to print.
+            let reported = wait_until(|| !is_on());
+            fsleep(Delta::from_millis(500));
+            // There is still somebody in it.
+            core::mem::forget(mm);
+            return if reported { Ok(()) } else { Err(ETIMEDOUT) };
+        }
+        task.wait();
+        let gone = wait_until(|| slot.notifier.lock().is_none());
+        if gone {
+            Ok(())
+        } else {
+            Err(ETIMEDOUT)
+        }
+    }
+
+    #[test]
+    fn list_notifier_dropped_in_its_callback() -> Result {
+        let new = |mm: &MmWithUser, callback| {
+            KBox::try_pin_init(Registration::new(mm, Ok(Listener(callback))), GFP_KERNEL)
+        };
+
+        check(
+            "list_notifier_dropped_in_its_callback",
+            &[RECURSIVE],
+            c"(srcu){",
+            || dropped_in_callback(false, new),
+            || dropped_in_callback(true, new),
+        )
+    }
+
+    #[test]
+    fn interval_notifier_dropped_in_its_callback() -> Result {
+        let new = |mm: &MmWithUser, callback: Callback| {
+            let driver = Driver::new(move || callback())?;
+            KBox::try_pin_init(Notifier::new(mm, RANGE, Ok(driver)), GFP_KERNEL)
+        };
+
+        check(
+            "interval_notifier_dropped_in_its_callback",
+            &[RECURSIVE],
+            c"(mmu_notifier_invalidate_range_start){",
+            || dropped_in_callback(false, new),
+            || dropped_in_callback(true, new),
+        )
+    }
+
+    /// A notifier with nothing to do, and a lock of a class of its own.
+    macro_rules! quiet_notifier {
+        ($mm:expr, $name:literal) => {{
+            let driver = Driver {
+                table: KBox::pin_init(new_mutex!((), $name), GFP_KERNEL)?,
+                callback: KBox::new(|| (), GFP_KERNEL)?,
+            };
+            KBox::try_pin_init(Notifier::new($mm, RANGE, Ok(driver)), GFP_KERNEL)?
+        }};
+    }
+
+    #[test]
+    fn lock_held_over_read_begin() -> Result {
+        let mm = user::new_mm()?;
+        let silent = quiet_notifier!(&mm, "silent");
+        let reported = quiet_notifier!(&mm, "reported");
+
+        let result = check(
+            "lock_held_over_read_begin",
+            &[CIRCULAR],
+            c"(mmu_notifier_invalidate_range_start){",
+            || {
+                let seq = silent.read_begin();
+                let _guard = silent.table.lock();
+                drop(seq);
+                Ok(())
+            },
+            || {
+                let _guard = reported.table.lock();
+                let _ = reported.read_begin();
+                Ok(())
+            },
+        );
+        drop(silent);
+        drop(reported);
+        result
+    }
+
+    #[test]
+    fn registration_is_enough() -> Result {
+        let mm = user::new_mm()?;
+        let silent = quiet_notifier!(&mm, "silent");
+
+        check(
+            "registration_is_enough",
+            &[CIRCULAR],
+            c"(mmu_notifier_invalidate_range_start){",
+            || {
+                let _guard = silent.table.lock();
+                alloc(GFP_NOWAIT)
+            },
+            || {
+                // Nobody has invalidated anything.
+                let reported = quiet_notifier!(&mm, "reported");
+                let _guard = reported.table.lock();
+                alloc(GFP_KERNEL)
+            },
+        )
+    }
+
+    static_lock_map! {
+        /// What a device is waited for.
+        static ANSWER: LockMap = "answer", Unchecked;
+    }
+
+    #[test]
+    fn wait_for_a_map_with_a_lock_held() -> Result {
+        let [silent, reported] = two_mutexes!();
+        let answer = |lock: &Mutex<()>| {
+            let _answer = ANSWER.acquire();
+            drop(lock.lock());
+        };
+
+        check(
+            "wait_for_a_map_with_a_lock_held",
+            &[CIRCULAR],
+            c"(answer){",
+            || {
+                drop(silent.lock());
+                ANSWER.might_acquire();
+                answer(&silent);
+                Ok(())
+            },
+            || {
+                let guard = reported.lock();
+                ANSWER.might_acquire();
+                drop(guard);
+                answer(&reported);
+                Ok(())
+            },
+        )
+    }
+
+    static_lock_map! {
+        /// A section in which nobody must sleep.
+        static FAST: LockMap = "fast", Spin;
+    }
+
+    #[test]
+    fn map_with_a_wait_type() -> Result {
+        let spin = KBox::pin_init(new_spinlock!(()), GFP_KERNEL)?;
+
+        check(
+            "map_with_a_wait_type",
+            &[WAIT_CONTEXT],
+            c"(fast){",
+            || {
+                let _fast = FAST.acquire_try();
+                drop(spin.try_lock());
+                Ok(())
+            },
+            || {
+                let _fast = FAST.acquire_try();
+                // With PREEMPT_RT it sleeps.
+                drop(spin.lock());
+                Ok(())
+            },
+        )
+    }
+
+    /// Whether an allocation may be made in a callback that may sleep: not if it may reclaim.
+    fn alloc_in_callback(name: &str, flags: Flags, header: &CStr) -> Result {
+        check(
+            name,
+            &[header],
+            c"(mmu_notifier_invalidate_range_start){",
+            || in_callback(true, || might_alloc(GFP_NOWAIT)),
+            move || in_callback(true, move || might_alloc(flags)),
+        )
+    }
+
+    #[test]
+    fn gfp_kernel_in_callback() -> Result {
+        // That of `fs_reclaim`, which notifiers are called in, comes first.
+        alloc_in_callback("gfp_kernel_in_callback", GFP_KERNEL, CIRCULAR)
+    }
+
+    #[test]
+    fn gfp_nofs_in_callback() -> Result {
+        alloc_in_callback("gfp_nofs_in_callback", GFP_NOFS, RECURSIVE)
+    }
+
+    #[test]
+    fn gfp_noio_in_callback() -> Result {
+        alloc_in_callback("gfp_noio_in_callback", GFP_NOIO, RECURSIVE)
+    }
+
+    /// Waits for memory through a task that is waited for with a loop.
+    fn busy_wait(done: impl Fn() -> bool) -> Result {
+        let mut turns = 0_u64;
+        non_block(|_| {
+            while !done() {
+                turns += 1;
+                if turns > 10_000_000_000 {
+                    return Err(ETIMEDOUT);
+                }
+                core::hint::spin_loop();
+            }
+            Ok(())
+        })
+    }
+
+    /// Nothing sees a wait that is a loop; see Documentation/mm/rust-nonblock.rst.
+    #[cfg(CONFIG_SMP)]
+    #[test]
+    fn busy_wait_is_not_seen() -> Result {
+        let lock = Arc::pin_init(new_mutex!(()), GFP_KERNEL)?;
+        let flag = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+
+        check_silent(|| {
+            // A flag that another task sets when it has allocated.
+            let other = flag.clone();
+            let task = Task::run(move || {
+                let _ = alloc(GFP_KERNEL);
+                other.store(true, Release);
+            })?;
+            busy_wait(|| flag.load(Acquire))?;
+            task.wait();
+
+            // A mutex that is tried for until it is free of somebody who allocates.
+            let held = lock.clone();
+            let task = Task::run(move || {
+                let _guard = held.lock();
+                let _ = alloc(GFP_KERNEL);
+            })?;
+            busy_wait(|| lock.try_lock().is_some())?;
+            task.wait();
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn last_user_dropped_in_section() -> Result {
+        let mm = [user::new_mm()?, user::new_mm()?];
+        let [silent, reported] = mm;
+
+        check(
+            "last_user_dropped_in_section",
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(non_block){",
+            || {
+                non_block(|_| drop(MmWithUser::into_mmput_async(silent)));
+                Ok(())
+            },
+            || {
+                non_block(|_| drop(reported));
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn noreclaim_callbacks_may_allocate() -> Result {
+        check_silent(|| {
+            let driver = Noreclaim(Driver::new(|| might_alloc(GFP_KERNEL))?);
+            called_back(true, driver)
+        })
+    }
+}

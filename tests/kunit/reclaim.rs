@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for `kernel::mm::reclaim`: which allocations are allowed where.
+//!
+//! Documentation/mm/rust-nonblock.rst has the result as a table; what lockdep reports of it is in
+//! lockdep.rs.
+
+use kernel::prelude::*;
+
+#[kunit_tests(rust_reclaim)]
+mod tests {
+    use super::*;
+    use crate::kmsg::{
+        provoke,
+        silent,
+        Seen,
+        MIGHT_SLEEP, //
+    };
+    use kernel::{
+        alloc::Flags,
+        bindings,
+        mm::reclaim::{
+            fs_reclaim,
+            memalloc_nofs,
+            memalloc_noio,
+            memalloc_noreclaim,
+            memalloc_pin,
+            might_alloc, //
+        },
+        nonblock::non_block,
+        task::Task, //
+    };
+
+    const ALL: [Flags; 5] = [GFP_KERNEL, GFP_NOFS, GFP_NOIO, GFP_NOWAIT, GFP_ATOMIC];
+    const RECLAIM: [Flags; 3] = [GFP_KERNEL, GFP_NOFS, GFP_NOIO];
+    const DO_NOT_RECLAIM: [Flags; 2] = [GFP_NOWAIT, GFP_ATOMIC];
+
+    /// Allocates, and says that it would.
+    fn alloc(flags: &[Flags]) -> bool {
+        flags.iter().all(|flags| {
+            might_alloc(*flags);
+            KBox::new(0_u64, *flags).is_ok()
+        })
+    }
+
+    /// The flags of the current task that the scopes set.
+    fn scopes() -> c_uint {
+        let task = Task::current_raw();
+        let mask = bindings::PF_MEMALLOC
+            | bindings::PF_MEMALLOC_NOFS
+            | bindings::PF_MEMALLOC_NOIO
+            | bindings::PF_MEMALLOC_PIN;
+        // SAFETY: It is the current task, and only that one writes the field.
+        unsafe { (*task).flags & mask }
+    }
+
+    #[test]
+    fn scopes_nest() {
+        let before = scopes();
+        let inside = memalloc_nofs(|| {
+            let outer = scopes();
+            let nested = memalloc_noio(|| memalloc_noreclaim(|| memalloc_pin(scopes)));
+            let same = memalloc_nofs(scopes);
+            // The inner one did not end the outer one.
+            (outer, nested, same, scopes())
+        });
+
+        let (nofs, noio) = (bindings::PF_MEMALLOC_NOFS, bindings::PF_MEMALLOC_NOIO);
+        let (noreclaim, pin) = (bindings::PF_MEMALLOC, bindings::PF_MEMALLOC_PIN);
+        assert_eq!(before, 0);
+        assert_eq!(inside, (nofs, nofs | noio | noreclaim | pin, nofs, nofs));
+        assert_eq!(scopes(), 0);
+    }
+
+    #[test]
+    fn allowed_in_scopes() {
+        let mut allocated = false;
+        let (silence, control) = silent(|| {
+            allocated = alloc(&ALL)
+                && memalloc_nofs(|| alloc(&ALL))
+                && memalloc_noio(|| alloc(&ALL))
+                && memalloc_noreclaim(|| alloc(&ALL))
+                && memalloc_pin(|| alloc(&ALL));
+        });
+
+        assert!(allocated);
+        assert_eq!(silence, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
+    }
+
+    #[test]
+    fn allowed_in_reclaim() {
+        let mut allocated = false;
+        let (silence, control) = silent(|| {
+            // Not what may call file systems, unless it does not reclaim.
+            allocated = fs_reclaim(GFP_KERNEL, || {
+                alloc(&[GFP_NOFS, GFP_NOIO])
+                    && alloc(&DO_NOT_RECLAIM)
+                    && memalloc_nofs(|| alloc(&ALL))
+                    && memalloc_noio(|| alloc(&ALL))
+                    && memalloc_noreclaim(|| alloc(&ALL))
+            });
+            // Reclaim that does not call file systems has no map.
+            allocated &= fs_reclaim(GFP_NOFS, || alloc(&ALL));
+        });
+
+        assert!(allocated);
+        assert_eq!(silence, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
+    }
+
+    #[test]
+    fn allowed_in_section() {
+        let mut allocated = false;
+        let (silence, control) = silent(|| {
+            allocated = non_block(|_| alloc(&DO_NOT_RECLAIM) && memalloc_noreclaim(|| alloc(&ALL)));
+        });
+
+        assert!(allocated);
+        assert_eq!(silence, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
+    }
+
+    #[test]
+    fn reported_in_section() {
+        for flags in RECLAIM {
+            let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
+                // What they still may do may block.
+                non_block(|_| memalloc_noio(|| might_alloc(flags)))
+            });
+            assert_eq!(seen, Seen::ONE);
+        }
+    }
+}
