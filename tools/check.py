@@ -136,18 +136,26 @@ def listing(found):
     return "\n".join(f"{function}:\n" + "\n".join(f"    {line}" for line in lines) for function, lines in found.items())
 
 
+# What is left of each of the probe's functions if there is only that option.
+PROBES = {
+    "check-release": set(),
+    "check-no-atomic-sleep": {"guard", "scope", "map", "alloc", "reclaim"},     # lockdep
+    "check-no-lockdep": {"guard", "scope", "alloc"},                            # DEBUG_ATOMIC_SLEEP
+}
+
+
 def object_code(tree):
-    """Nothing is left of a section without the option, and with it there is something: else this would see nothing."""
-    for name in ("check-no-atomic-sleep", "check-release"):
+    """Nothing is left without the options, and with each there is something: else this would see nothing."""
+    for name, expected in PROBES.items():
         found = functions(tree, name)
-        if len(found) != 3 or len({length(lines) for lines in found.values()}) != 1 or any(map(calls, found.values())):
-            raise Failure(f"{name}: something is left of a non-blocking section:\n{listing(found)}")
-    debug = functions(tree, "check-no-lockdep")
-    wrong = [function for function, lines in debug.items() if calls(lines) == (function == "probe_plain")]
-    if wrong or len(debug) != 3:
-        raise Failure(f"with DEBUG_ATOMIC_SLEEP {', '.join(wrong)} should be something else:\n{listing(debug)}")
-    return "without DEBUG_ATOMIC_SLEEP nothing is left of a non-blocking section:\n" + \
-        listing(functions(tree, "check-no-atomic-sleep"))
+        left = {function.removeprefix("probe_") for function, lines in found.items() if calls(lines)}
+        if len(found) != 6 or left != expected:
+            raise Failure(f"{name}: something is left of {', '.join(sorted(left)) or 'none'}, "
+                          f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(found)}")
+    found = functions(tree, "check-release")
+    if len({length(lines) for lines in found.values()}) != 1:
+        raise Failure(f"check-release: something is left:\n{listing(found)}")
+    return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + listing(found)
 
 
 def checks():

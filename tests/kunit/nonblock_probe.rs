@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is left of a non-blocking section in the object code.
+//! What is left of non-blocking sections and of lockdep's annotations in the object code.
 //!
-//! `make check` compiles this with and without `CONFIG_DEBUG_ATOMIC_SLEEP` and compares the
+//! `make check` compiles this with and without the options that they are for, and compares the
 //! functions. It is not linked into anything.
 
-use kernel::nonblock::{
-    non_block,
-    NonBlockGuard, //
+use kernel::{
+    mm::reclaim::{
+        fs_reclaim,
+        might_alloc, //
+    },
+    nonblock::{
+        non_block,
+        NonBlockGuard, //
+    },
+    prelude::*,
+    static_lock_map, //
 };
+
+static_lock_map! {
+    static MAP: LockMap = "probe", Sleep;
+}
 
 // The functions differ in a constant, so that they are not merged into one.
 
@@ -29,4 +41,25 @@ pub extern "C" fn probe_guard(x: u32) -> u32 {
 #[no_mangle]
 pub extern "C" fn probe_scope(x: u32) -> u32 {
     non_block(|_nb| x ^ 3)
+}
+
+/// With a lock map.
+#[no_mangle]
+pub extern "C" fn probe_map(x: u32) -> u32 {
+    let _map = MAP.acquire();
+    MAP.assert_held();
+    x ^ 4
+}
+
+/// With an allocation that may be made.
+#[no_mangle]
+pub extern "C" fn probe_alloc(x: u32) -> u32 {
+    might_alloc(GFP_KERNEL);
+    x ^ 5
+}
+
+/// As in reclaim.
+#[no_mangle]
+pub extern "C" fn probe_reclaim(x: u32) -> u32 {
+    fs_reclaim(GFP_KERNEL, || x ^ 6)
 }

@@ -122,6 +122,12 @@ unsafe impl Backend for RwSemaphoreBackend {
         // SAFETY: The `ptr` pointer is guaranteed to be valid and initialized before use.
         unsafe { bindings::rwsem_assert_is_held(ptr) }
     }
+
+    #[inline]
+    unsafe fn assert_is_not_held(ptr: *mut Self::State) {
+        // SAFETY: The `ptr` pointer is guaranteed to be valid and initialized before use.
+        unsafe { bindings::rwsem_assert_is_not_held(ptr) }
+    }
 }
 
 impl<T: ?Sized + Sync> Lock<T, RwSemaphoreBackend> {
