@@ -34,5 +34,6 @@ __rust_helper void rust_helper_lock_map_assert_not_held(struct lockdep_map *map)
 {
 	lockdep_assert(lock_is_held(map) != LOCK_STATE_HELD);
 }
+
 #undef CALLER
 #endif

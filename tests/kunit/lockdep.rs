@@ -102,7 +102,7 @@ mod tests {
             .any(|word| word.strip_prefix(prefix) == Some(name.as_bytes()))
     }
 
-    /// Runs `silent`, in which nothing must be reported, and then, if the test is alone, `reported`.
+    /// Runs `silent`, in which nothing must be reported, and then `reported` if the test is alone.
     ///
     /// `headers` begin the reports that are expected, of which the first is lockdep's, with a line
     /// that has `detail`.
@@ -650,7 +650,6 @@ mod tests {
     }
 
     /// Nothing sees a wait that is a loop; see Documentation/mm/rust-nonblock.rst.
-    #[cfg(CONFIG_SMP)]
     #[test]
     fn busy_wait_is_not_seen() -> Result {
         let lock = Arc::pin_init(new_mutex!(()), GFP_KERNEL)?;

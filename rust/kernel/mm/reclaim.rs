@@ -9,8 +9,8 @@
 //! - [`might_alloc`] says that there may be an allocation, so that lockdep learns of it also when
 //!   there is none.
 //! - [`fs_reclaim`] says that something is called by reclaim, or has to be able to be.
-//! - [`memalloc_nofs`] and its like limit what the allocations of a task may do, whatever flags they
-//!   are made with.
+//! - [`memalloc_nofs`] and its like limit what the allocations of a task may do, whatever flags
+//!   they are made with.
 //!
 //! The scopes are functions that take a function, because the C side adds flags to the task and
 //! takes those away that were not there before: if two of them overlapped without one being inside

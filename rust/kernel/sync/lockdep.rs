@@ -9,7 +9,7 @@
 //!
 //! Without `CONFIG_LOCKDEP` nothing is left of it, neither in the code nor in the data.
 //!
-//! See [Documentation/locking/lockdep-design.rst](srctree/Documentation/locking/lockdep-design.rst).
+//! Reference: [lockdep-design.rst](srctree/Documentation/locking/lockdep-design.rst)
 //!
 //! C header: [`include/linux/lockdep.h`](srctree/include/linux/lockdep.h)
 

@@ -217,7 +217,8 @@ pub use self::two_pass::{
 /// The callbacks of a [`Notifier`], and the lock that goes with them.
 ///
 /// See the [parent module](super) for the context in which callbacks run. Their signatures have to
-/// be given with the lifetime `'op`, as in the [example](self): it ties what they return to the call.
+/// be given with the lifetime `'op`, as in the [example](self): it ties what they return to the
+/// call.
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What the lock protects, such as the page table of the device.
     type State: Send + 'static;
@@ -577,8 +578,8 @@ impl<T: Operations> Notifier<T> {
 
     /// Registers a notifier for `range` of `mm`.
     ///
-    /// `range` is in bytes, and need not be aligned or mapped. `data` is what `try_pin_init!` gives,
-    /// or `Ok(value)` for a value that can be moved.
+    /// `range` is in bytes, and need not be aligned or mapped. `data` is what `try_pin_init!`
+    /// gives, or `Ok(value)` for a value that can be moved.
     ///
     /// It sleeps and may take the `mmap_lock` of `mm`, so neither that lock nor one that the
     /// callbacks take may be held. The callbacks may run before it returns.

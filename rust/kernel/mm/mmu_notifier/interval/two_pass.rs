@@ -354,8 +354,8 @@ impl<T: TwoPass> TwoPassNotifier<T> {
     /// # Safety
     ///
     /// `finish` must be what [`Self::invalidate_start`] wrote, with its `notifier` set to the one
-    /// that that was called for, whose invalidation has not ended. It must be called once for each
-    /// write, and not use `finish` afterwards.
+    /// of that call, whose invalidation has not ended. This must be called once for each write, and
+    /// `finish` not be used afterwards.
     unsafe extern "C" fn invalidate_finish(finish: *mut bindings::mmu_interval_notifier_finish) {
         // SAFETY: By the caller's contract `finish` is valid, and its `notifier` is registered,
         // because a removal waits until the invalidation has ended.
