@@ -16,7 +16,8 @@ mod tests {
         invalidate,
         kmsg::{
             expect,
-            MIGHT_SLEEP, //
+            MIGHT_SLEEP,
+            SCHEDULING, //
         },
         task::{
             wait_until,
@@ -67,6 +68,7 @@ mod tests {
                 Release, //
             },
             lock::mutex::MutexBackend,
+            new_condvar,
             Arc,
             Mutex, //
         },
@@ -348,7 +350,8 @@ mod tests {
         check(
             "free_mutex_in_section",
             &[WAIT_CONTEXT, MIGHT_SLEEP],
-            c"(non_block){",
+            // The address is that of who began the section, and not of a helper.
+            c"(non_block){.+.+}-{3:3}, at: _R",
             || {
                 non_block(|_| drop((spin.lock(), free.try_lock())));
                 Ok(())
@@ -563,7 +566,7 @@ mod tests {
         check(
             "wait_for_a_map_with_a_lock_held",
             &[CIRCULAR],
-            c"(answer){",
+            c"(answer){+.+.}-{0:0}, at: _R",
             || {
                 drop(silent.lock());
                 ANSWER.might_acquire();
@@ -592,7 +595,7 @@ mod tests {
         check(
             "map_with_a_wait_type",
             &[WAIT_CONTEXT],
-            c"(fast){",
+            c"(fast){+.+.}-{2:2}, at: _R",
             || {
                 let _fast = FAST.acquire_try();
                 drop(spin.try_lock());
@@ -692,6 +695,48 @@ mod tests {
             },
             || {
                 non_block(|_| drop(reported));
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn workqueue_flushed_in_section() -> Result {
+        // SAFETY: It is always there.
+        let flush = || unsafe { bindings::__flush_workqueue(bindings::system_percpu_wq) };
+
+        check(
+            "workqueue_flushed_in_section",
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(non_block){",
+            || {
+                flush();
+                Ok(())
+            },
+            || {
+                non_block(|_| flush());
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn condvar_in_section() -> Result {
+        let mutex = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
+        let condvar = KBox::pin_init(new_condvar!(), GFP_KERNEL)?;
+
+        check(
+            "condvar_in_section",
+            &[WAIT_CONTEXT, SCHEDULING, MIGHT_SLEEP],
+            c"(non_block){",
+            || {
+                let mut guard = mutex.lock();
+                drop(condvar.wait_interruptible_timeout(&mut guard, 1));
+                Ok(())
+            },
+            || {
+                let mut guard = mutex.lock();
+                non_block(|_| drop(condvar.wait_interruptible_timeout(&mut guard, 1)));
                 Ok(())
             },
         )

@@ -9,6 +9,7 @@ mod tests {
     use super::*;
     use crate::{
         kmsg::{
+            expect,
             provoke,
             sections,
             silent,
@@ -27,6 +28,7 @@ mod tests {
             non_block,
             NonBlockGuard, //
         },
+        sync::Completion,
         task::might_sleep, //
     };
 
@@ -106,6 +108,30 @@ mod tests {
 
         assert_eq!(seen, Seen::ONE);
         Ok(())
+    }
+
+    #[test]
+    fn completion_is_reported() -> Result {
+        let done = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
+        // It does not have to wait.
+        done.complete_all();
+        let seen = provoke(MIGHT_SLEEP, c"at kernel/sched/completion.c:", || {
+            non_block(|_| done.wait_for_completion())
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[cfg(CONFIG_MMU_NOTIFIER)]
+    #[test]
+    fn srcu_grace_period_is_reported() {
+        // It says that it may, and does.
+        let seen = expect(&[MIGHT_SLEEP, SCHEDULING], c"non_block: 1,", || {
+            non_block(|_| kernel::mm::mmu_notifier::shared::synchronize())
+        });
+
+        assert_eq!(seen, Seen::ONE);
     }
 
     #[test]
@@ -215,10 +241,7 @@ mod sleeping {
         bindings,
         new_mutex,
         nonblock::non_block,
-        sync::{
-            new_condvar,
-            Completion, //
-        }, //
+        sync::new_condvar, //
     };
 
     /// What is seen of `f` if it is called in a section.
@@ -230,19 +253,6 @@ mod sleeping {
     fn mutex_is_reported() -> Result {
         let mutex = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
         let seen = in_section(c"at kernel/locking/mutex.c:", || *mutex.lock() += 1);
-
-        assert_eq!(seen, Seen::ONE);
-        Ok(())
-    }
-
-    #[test]
-    fn completion_is_reported() -> Result {
-        let done = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
-        // It does not have to wait.
-        done.complete_all();
-        let seen = in_section(c"at kernel/sched/completion.c:", || {
-            done.wait_for_completion()
-        });
 
         assert_eq!(seen, Seen::ONE);
         Ok(())
@@ -272,17 +282,6 @@ mod sleeping {
         assert_eq!(seen.headers, 1);
         assert_eq!(seen.others, 0);
         Ok(())
-    }
-
-    #[cfg(CONFIG_MMU_NOTIFIER)]
-    #[test]
-    fn srcu_grace_period_is_reported() {
-        // It says that it may, and does.
-        let seen = expect(&[MIGHT_SLEEP, SCHEDULING], c"non_block: 1,", || {
-            non_block(|_| kernel::mm::mmu_notifier::shared::synchronize())
-        });
-
-        assert_eq!(seen, Seen::ONE);
     }
 
     #[test]
