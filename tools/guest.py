@@ -141,7 +141,8 @@ def initramfs(tree, obj):
     modules = (obj / "modules.order").read_text().split()
     files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
               for module in modules}
-    files |= {f"/tests/{script.name}": script.relative_to(PROJECT) for script in SCENARIOS.glob("*.sh")}
+    files |= {f"/tests/{script.name}": script.relative_to(PROJECT)
+              for pattern in ("*.sh", "*.inc") for script in SCENARIOS.glob(pattern)}
     files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
     files |= {f"/tests/{program.name}": program for program in programs(tree)}
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]

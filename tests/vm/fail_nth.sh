@@ -5,33 +5,9 @@
 #
 # Allocations that fail, see fail_nth.c, and whether any of it leaks.
 
-. ./ktap_helpers.sh
+. ./helpers.inc
 
 module=rust_mmu_mirror
-kmemleak=/sys/kernel/debug/kmemleak
-
-# results PROGRAM ...: run it, and count its results as ours
-results() {
-	mkfifo /tmp/results
-	"$@" >/tmp/results &
-	while read -r line; do
-		name=${line#*ok * }
-		case $line in
-		ok\ *) ktap_test_pass "$name" ;;
-		"not ok "*) ktap_test_fail "$name" ;;
-		*) echo "$line" ;;
-		esac
-	done </tmp/results
-	wait $!
-}
-
-# As in unload.sh, where it is also seen that a leak would be found.
-no_leak() {
-	echo scan >$kmemleak
-	sleep 6
-	echo scan >$kmemleak
-	! grep -q unreferenced $kmemleak
-}
 
 ktap_print_header
 ktap_set_plan 9
@@ -39,11 +15,6 @@ ktap_set_plan 9
 ktap_test_result "the module loads" insmod /lib/modules/$module.ko
 results ./fail_nth
 ktap_test_result "it can be unloaded afterwards" rmmod $module
-
-if [ -e $kmemleak ]; then
-	ktap_test_result "nothing has leaked" no_leak
-else
-	ktap_test_skip "nothing has leaked: no kmemleak"
-fi
+leak_result
 
 ktap_finished
