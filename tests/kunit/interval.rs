@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(result, Ok(()));
         assert_eq!(shared.get(), [0, 1, 1]);
         assert_eq!(shared.event.load(Relaxed), 2);
-        // The core does not open one for interval notifiers, so this is ours.
-        assert_eq!(shared.sections.load(Relaxed), 1);
+        // That of the core, and ours.
+        assert_eq!(shared.sections.load(Relaxed), 2);
         assert_eq!(sections(), 0);
         assert_eq!(*shared.state.lock(), 1);
         Ok(())
@@ -386,7 +386,7 @@ mod tests {
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::Sleep)?;
 
         let mut result = Err(EINVAL);
-        let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
+        let seen = provoke(MIGHT_SLEEP, c"non_block: 2,", || {
             result = invalidate::nonblock(&mm, range.start, range.end);
         });
         drop(notifier);

@@ -250,7 +250,8 @@ mod tests {
 
         assert_eq!(done, Ok(()));
         assert_eq!(called[..], [(0, TryInvalidate)]);
-        assert_eq!(in_section, 1);
+        // That of the core, and ours.
+        assert_eq!(in_section, 2);
         assert_eq!(refused, Err(EAGAIN));
         assert!(calls.take().is_empty());
         Ok(())
