@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591
-//! in_atomic(): 0, irqs_disabled(): 0, non_block: 1, pid: 31, name: oom_reaper
+//! in_atomic(): 0, irqs_disabled(): 0, non_block: 2, pid: 31, name: oom_reaper
 //! ```
 //!
 //! That takes a task that does go to sleep. A mutex that happens to be free does not make it sleep,

@@ -716,15 +716,20 @@ impl<T: Operations> Notifier<T> {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::mmu_notifier::interval::{
-    ///     Notifier,
-    ///     Operations, //
+    /// use kernel::mm::{
+    ///     mmu_notifier::interval::{
+    ///         Notifier,
+    ///         Operations, //
+    ///     },
+    ///     MmWithUser, //
     /// };
     ///
     /// /// Looks up pages on behalf of the process, also in another task.
     /// fn look_up<T: Operations>(notifier: &Notifier<T>) -> Result {
     ///     // The process may have exited, although the notifier exists.
     ///     let mm = notifier.mm().mmget_not_zero().ok_or(EFAULT)?;
+    ///     // If it has when this is put, the callbacks are called: not with their lock held.
+    ///     let mm = MmWithUser::into_mmput_async(mm);
     ///     let _seq = notifier.read_begin();
     ///     let _mmap = mm.mmap_read_lock();
     ///     // Here the driver looks up the pages.
