@@ -284,6 +284,8 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
 ///
 /// A reference that is leaked keeps the object and the module for ever.
 ///
+/// Dereferences to the object.
+///
 /// # Examples
 ///
 /// ```
@@ -297,8 +299,6 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
 ///     process.mm().mmget_not_zero().is_some()
 /// }
 /// ```
-///
-/// Dereferences to the object.
 ///
 /// # Invariants
 ///
