@@ -288,8 +288,11 @@ int main(int argc, char **argv)
 	} while ((stats.pages || anon_kb(shared->held)) && now() < limit);
 	back = now();
 
-	/* The pages are on their way to where free memory is counted. */
-	limit = back + 1;
+	/*
+	 * The pages are on their way to where free memory is counted, which
+	 * takes long on a slow machine.
+	 */
+	limit = back + (never ? 1 : 5);
 	do {
 		nap();
 		freed = used - used_kb(memcg);
