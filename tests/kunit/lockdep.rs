@@ -211,10 +211,10 @@ mod tests {
     }
 
     impl Driver {
-        fn new(f: impl Fn() + Send + Sync + 'static) -> Result<Self> {
+        fn new(callback: Callback) -> Result<Self> {
             Ok(Self {
                 table: KBox::pin_init(new_mutex!(()), GFP_KERNEL)?,
-                callback: KBox::new(f, GFP_KERNEL)?,
+                callback,
             })
         }
     }
@@ -275,7 +275,7 @@ mod tests {
 
     /// Invalidates with a notifier whose callback does `f`.
     fn in_callback(blockable: bool, f: impl Fn() + Send + Sync + 'static) -> Result {
-        called_back(blockable, Driver::new(f)?)
+        called_back(blockable, Driver::new(KBox::new(f, GFP_KERNEL)?)?)
     }
 
     fn called_back<T>(blockable: bool, driver: T) -> Result
@@ -477,7 +477,7 @@ mod tests {
     #[test]
     fn interval_notifier_dropped_in_its_callback() -> Result {
         let new = |mm: &MmWithUser, callback: Callback| {
-            let driver = Driver::new(move || callback())?;
+            let driver = Driver::new(callback)?;
             KBox::try_pin_init(Notifier::new(mm, RANGE, Ok(driver)), GFP_KERNEL)
         };
 
@@ -745,7 +745,10 @@ mod tests {
     #[test]
     fn noreclaim_callbacks_may_allocate() -> Result {
         check_silent(|| {
-            let driver = Noreclaim(Driver::new(|| might_alloc(GFP_KERNEL))?);
+            let driver = Noreclaim(Driver::new(KBox::new(
+                || might_alloc(GFP_KERNEL),
+                GFP_KERNEL,
+            )?)?);
             called_back(true, driver)
         })
     }

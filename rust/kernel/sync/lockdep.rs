@@ -17,7 +17,10 @@ use super::LockClassKey;
 #[cfg(CONFIG_LOCKDEP)]
 use crate::{
     bindings,
-    str::CStrExt as _,
+    str::{
+        as_char_ptr_in_const_context,
+        CStrExt as _, //
+    },
     types::Opaque, //
 };
 use crate::{
@@ -104,6 +107,10 @@ impl WaitType {
 /// # assert_eq!(*queue.lock(), 0);
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// # Invariants
+///
+/// `inner` is an initialized `struct lockdep_map`, whose name and key are `'static`.
 #[pin_data]
 pub struct LockMap {
     #[cfg(CONFIG_LOCKDEP)]
@@ -161,6 +168,7 @@ impl LockMap {
     ) -> impl PinInit<Self> {
         #[cfg(CONFIG_LOCKDEP)]
         {
+            // INVARIANT: The map is initialized below, and `name` and `key` are `'static`.
             pin_init!(Self {
                 inner <- Opaque::ffi_init(move |map| {
                     // SAFETY: `map` is valid for writes, and `name` and `key` are `'static`.
@@ -203,13 +211,14 @@ impl LockMap {
         #[cfg(not(CONFIG_LOCKDEP))]
         let _ = (name, key, wait);
 
+        // INVARIANT: As the C macro `STATIC_LOCKDEP_MAP_INIT()` does it. `name` is `'static`,
+        // and so is `key` by the caller's contract.
         Self {
             #[cfg(CONFIG_LOCKDEP)]
             inner: Opaque::new(bindings::lockdep_map {
                 // `LockClassKey` is transparent.
                 key: key.cast_mut().cast(),
-                // Not with `as_char_ptr()`, which is not `const`.
-                name: name.as_ptr().cast(),
+                name: as_char_ptr_in_const_context(name),
                 wait_type_inner: wait.as_raw(),
                 ..pin_init::zeroed()
             }),
@@ -262,7 +271,7 @@ impl LockMap {
     /// Equivalent to the C macro `lockdep_assert_held()`.
     #[inline]
     pub fn assert_held(&self) {
-        // SAFETY: By the type's construction the map is initialized.
+        // SAFETY: By the type invariant the map is initialized.
         #[cfg(CONFIG_LOCKDEP)]
         unsafe {
             bindings::lock_map_assert_held(self.inner.get())
@@ -274,7 +283,7 @@ impl LockMap {
     /// Equivalent to the C macro `lockdep_assert_not_held()`.
     #[inline]
     pub fn assert_not_held(&self) {
-        // SAFETY: By the type's construction the map is initialized.
+        // SAFETY: By the type invariant the map is initialized.
         #[cfg(CONFIG_LOCKDEP)]
         unsafe {
             bindings::lock_map_assert_not_held(self.inner.get())
@@ -283,7 +292,7 @@ impl LockMap {
 
     #[inline]
     fn acquire_with<const READ: c_int, const TRY: bool>(&self) -> LockMapGuard<'_> {
-        // SAFETY: By the type's construction the map is initialized. Lockdep keeps its address
+        // SAFETY: By the type invariant the map is initialized. Lockdep keeps its address
         // until it is released, but does not follow it, so it may go before that.
         #[cfg(CONFIG_LOCKDEP)]
         unsafe {

@@ -677,8 +677,8 @@ impl<T: Operations> Notifier<T> {
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
                 let len = range.end - range.start;
-                // SAFETY: It was set above, and is borrowed from `data`, which is initialized.
                 #[cfg(CONFIG_PROVE_LOCKING)]
+                // SAFETY: It was set above, and is borrowed from `data`, which is initialized.
                 prime(unsafe { (*this.as_ptr()).lock.as_ref() });
                 // SAFETY:
                 // - `inner` is pinned, and the pinned drop removes it.
