@@ -17,11 +17,17 @@ mod tests {
             MIGHT_SLEEP,
             SCHEDULING, //
         },
+        task::{
+            sleeps,
+            wait_until,
+            Task, //
+        },
         user, //
     };
     use core::mem;
     use kernel::{
         bindings,
+        current,
         new_mutex,
         new_spinlock,
         new_srcu,
@@ -29,7 +35,11 @@ mod tests {
             non_block,
             NonBlockGuard, //
         },
-        sync::Completion,
+        sync::{
+            aref::ARef,
+            Arc,
+            Completion, //
+        },
         task::might_sleep, //
     };
 
@@ -126,11 +136,30 @@ mod tests {
 
     #[test]
     fn srcu_grace_period_is_reported() -> Result {
-        let srcu = KBox::try_pin_init(new_srcu!(), GFP_KERNEL)?;
+        let srcu = Arc::try_pin_init(new_srcu!(), GFP_KERNEL)?;
+        let reading = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let begun = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        // Without a reader the grace period can be over before anyone has to sleep.
+        let reader = Task::run({
+            let (srcu, reading, begun) = (srcu.clone(), reading.clone(), begun.clone());
+            let waiting = ARef::from(&**current!());
+            move || {
+                let _guard = srcu.read_lock();
+                reading.complete_all();
+                begun.wait_for_completion();
+                wait_until(|| sleeps(&waiting));
+            }
+        })?;
+        reading.wait_for_completion();
+
         // It says that it may, and does.
         let seen = expect(&[MIGHT_SLEEP, SCHEDULING], c"non_block: 1,", || {
-            non_block(|_| srcu.synchronize())
+            non_block(|_| {
+                begun.complete_all();
+                srcu.synchronize();
+            })
         });
+        reader.wait();
 
         assert_eq!(seen, Seen::ONE);
         Ok(())

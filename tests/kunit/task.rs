@@ -3,6 +3,7 @@
 //! Other tasks for tests.
 
 use kernel::{
+    bindings,
     prelude::*,
     sync::{
         Arc,
@@ -45,4 +46,11 @@ pub(crate) fn wait_until(f: impl Fn() -> bool) -> bool {
         fsleep(Delta::from_millis(1));
     }
     false
+}
+
+/// Whether `task` sleeps, and no signal wakes it.
+pub(crate) fn sleeps(task: &kernel::task::Task) -> bool {
+    // SAFETY: The reference keeps the task, and the field is always there; it may change meanwhile.
+    let state = unsafe { (&raw const (*task.as_ptr()).__state).read_volatile() };
+    state & bindings::TASK_UNINTERRUPTIBLE != 0
 }
