@@ -12,7 +12,9 @@ import sys
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
-VERSION = "7.3"
+NEWEST = "7.3"
+# The kernel that the patches are for.
+VERSION = os.environ.get("KERNEL") or NEWEST
 
 
 class Failure(Exception):

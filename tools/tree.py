@@ -20,14 +20,14 @@ import stat
 import subprocess
 import tempfile
 
-from common import Failure, PROJECT, Progress, VERSION, cache, environment, locked, main, output
+from common import Failure, NEWEST, PROJECT, Progress, VERSION, cache, environment, locked, main, output
 
 # Where a project path stands in the kernel tree, first match wins; None: not in the kernel tree.
 PLACES = [
     (re.compile(r"tests/kunit/.*(\.config|\.kunitconfig)"), None),
     (re.compile(r"tests/kunit/(.*)"), r"lib/tests/rust/\1"),
-    (re.compile(r"Kconfig"), "rust/Kconfig"),
-    (re.compile(r"((rust|samples|include|Documentation)/.*)"), r"\1"),
+    (re.compile(r"Kconfig"), "lib/tests/rust/Kconfig"),
+    (re.compile(r"((rust|samples|mm|include|Documentation)/.*)"), r"\1"),
 ]
 
 
@@ -68,7 +68,12 @@ def project_files():
 
 
 def patches():
-    return sorted((PROJECT / "patches" / VERSION).glob("*.patch"))
+    """The patches in their order: those for NEWEST, unless there is one of the same name for VERSION."""
+    found = {}
+    for version in (NEWEST, VERSION):
+        folder = PROJECT / "patches" / version
+        found |= {path.relative_to(folder): path for path in folder.glob("*/*.patch")}
+    return [found[name] for name in sorted(found, key=lambda name: name.name)]
 
 
 def touched(patch):
@@ -79,7 +84,9 @@ def touched(patch):
 
 def apply_patches(folder, reverse=False):
     """Apply every patch in order to the files in `folder`; name the first that does not fit."""
-    for patch in reversed(patches()) if reverse else patches():
+    # A patch that only adds files of the project has nothing to apply.
+    changing = [patch for patch in patches() if touched(patch)]
+    for patch in reversed(changing) if reverse else changing:
         result = output(["patch", "-p1", "--fuzz=0", "--forward", *["--reverse"] * reverse, "--batch",
                          "--no-backup-if-mismatch", "--reject-file=-", "--directory", folder, "--input", patch])
         if result.returncode:

@@ -50,7 +50,7 @@ def contents(folder):
 class Place(unittest.TestCase):
     def test_places(self):
         for path, target in {
-            "Kconfig": "rust/Kconfig",
+            "Kconfig": "lib/tests/rust/Kconfig",
             "rust/kernel/nonblock.rs": "rust/kernel/nonblock.rs",
             "Documentation/mm/x.rst": "Documentation/mm/x.rst",
             "tests/kunit/user.rs": "lib/tests/rust/user.rs",
@@ -72,7 +72,7 @@ class WithFolder(unittest.TestCase):
         self.folder = pathlib.Path(folder.name).resolve()
         self.ours = {"rust/kernel/nonblock.rs": b"ours\n"}
         self.project = self.folder / "project"
-        fill(self.project, {"patches/7.3/0001-x.patch": PATCH})
+        fill(self.project, {"patches/7.3/1-mm/0001-x.patch": PATCH})
         for module, name, value in ((tree, "PROJECT", self.project), (tree, "project_files", lambda: dict(self.ours)),
                                     (apply, "project_files", lambda: dict(self.ours))):
             patcher = mock.patch.object(module, name, value)
@@ -82,7 +82,7 @@ class WithFolder(unittest.TestCase):
         self.tree.root.mkdir()
 
     def patch(self, text):
-        (self.project / "patches/7.3/0001-x.patch").write_text(text)
+        (self.project / "patches/7.3/1-mm/0001-x.patch").write_text(text)
 
 
 class Prepare(WithFolder):
@@ -99,7 +99,7 @@ class Prepare(WithFolder):
     def test_all_is_taken_back(self):
         tree.prepare(self.tree)
         self.ours.clear()
-        (self.project / "patches/7.3/0001-x.patch").unlink()
+        (self.project / "patches/7.3/1-mm/0001-x.patch").unlink()
         tree.prepare(self.tree)
         self.assertEqual(contents(self.tree.src), PRISTINE)
 
