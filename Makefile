@@ -7,8 +7,11 @@
 ## make test        every test there is
 ## make test-fast   unit tests on user-mode Linux only: under a minute
 ## make test-kasan  the tests in a guest with KASAN
+## make test-rt     the unit tests in a guest with PREEMPT_RT
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make shell       an interactive guest with the modules and sample programs
+## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
+## make series-build  build the kernel after each of them, in nine configurations: hours
 ## make apply       put patches and files into your own kernel tree: make apply KSRC=/path/to/linux
 ## make clean       remove everything that was built or downloaded
 ##
@@ -36,6 +39,15 @@ test-fast: setup
 test-kasan: setup
 	@$(python) tools/test.py kasan
 
+test-rt: setup
+	@$(python) tools/test.py rt
+
+series: setup
+	@$(python) tools/series.py
+
+series-build: setup
+	@$(python) tools/series.py build
+
 setup:
 	@tools/setup
 
@@ -43,5 +55,5 @@ setup:
 clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
-export KSRC
-.PHONY: help demo check shell apply test test-fast test-kasan setup clean
+export KSRC KERNEL SIGNOFF
+.PHONY: help demo check shell apply test test-fast test-kasan test-rt series series-build setup clean

@@ -19,6 +19,7 @@ CONFIGS = {
     "uml": ("um", [".kunitconfig", "uml.config"], 750),
     "x86_64": ("x86_64", [".kunitconfig", "x86_64.config"], 900),
     "x86_64-kasan": ("x86_64", [".kunitconfig", "x86_64.config", "kasan.config"], 900),
+    "x86_64-rt": ("x86_64", [".kunitconfig", "x86_64.config", "rt.config"], 900),
 }
 
 COMPILED = re.compile(r"  (CC|AS|RUSTC|HOSTCC|HOSTRUSTC|BINDGEN)\b")

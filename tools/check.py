@@ -2,13 +2,16 @@
 """Everything about the code but its tests; ends with the line `N passed, N failed, N skipped`."""
 
 import hashlib
+import pathlib
 import re
+import tempfile
 import time
 
+import series
 from build import CONFIGS, blocks, build, make, tools
 from common import Failure, main, output
 from test import Table
-from tree import patches, prepared, project_files
+from tree import patched_paths, prepared, project_files
 
 LITTLE = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
 NO_TESTS = LITTLE + """\
@@ -65,10 +68,6 @@ def checkpatch(tree, inputs):
             said.append(f"{words[-1]}:\n{result.stdout}")
     if said:
         raise Failure("\n".join(said))
-
-
-def checkpatch_patches(tree):
-    checkpatch(tree, [[patch] for patch in patches()])
 
 
 def checkpatch_files(tree):
@@ -158,11 +157,32 @@ def object_code(tree):
     return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + listing(found)
 
 
+def mails(tree):
+    """`git am` gives the tree that all builds and tests are of; checkpatch and get_maintainer.pl like each mail."""
+    with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+        out = pathlib.Path(scratch)
+        groups = series.write_series(tree, out)
+        with series.applied(tree, out / "series.mbox") as repo:
+            wanted = patched_paths() | project_files().keys()
+            different = {str(path.relative_to(repo)) for path in repo.rglob("*")
+                         if path.is_file() and ".git" not in path.parts} ^ wanted
+            different |= {path for path in wanted - different if (repo / path).read_bytes() != (tree.src / path).read_bytes()}
+            if different:
+                raise Failure(f"git am gives another {', '.join(sorted(different))} than is built here")
+        found = [mail for mails in groups.values() for mail in mails]
+        # The last patch, to MAINTAINERS, is for all.
+        checkpatch(tree, [["--ignore", "FILE_PATH_CHANGES", mail] for mail in found])
+        for mail in found:
+            to = series.recipients(tree, [mail])
+            if not any("<" in who for who in to) or not any("@vger" not in who or "rust" in who for who in to):
+                raise Failure(f"{mail.name} has nobody to go to but {', '.join(to)}")
+
+
 def checks():
     """(name, function) of each check, in the order of how soon they tell something."""
     yield "rustfmt", rustfmt
-    yield "checkpatch: patches", checkpatch_patches
     yield "checkpatch: files", checkpatch_files
+    yield "series: git am, checkpatch", mails
     yield "clippy and W=1", partial("check-warnings", *LINT)
     yield "rustdoc", rustdoc
     for name in BUILDS:

@@ -110,7 +110,7 @@ def run(arguments):
     with prepared() as tree:
         table = Table("suite")
         try:
-            if which != "kasan":
+            if which not in ("kasan", "rt"):
                 tools(table)
                 kunit_uml(table, tree)
                 ui(table, tree.root / "uml")
@@ -118,6 +118,8 @@ def run(arguments):
                 kunit_x86_64(table, tree, "x86_64")
                 lockdep(table, tree, "x86_64")
                 vm(table, tree, "x86_64")
+            if which == "rt":
+                kunit_x86_64(table, tree, "x86_64-rt")
             if which == "kasan":
                 kunit_x86_64(table, tree, "x86_64-kasan")
                 vm(table, tree, "x86_64-kasan")

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Write the project as patches that can be mailed, a folder for each group of maintainers, and one mbox for `git am`.
+
+Each patch in patches/ becomes a commit, with the project's files that its header names (`Adds: PATH`). A `mod x;` in a
+file comes with the patch that adds x. SIGNOFF="Name <mail>" is the author, and signs off.
+
+    tools/series.py                 write series/
+    tools/series.py build [NAME..]  build the tree after each patch, in the configurations NAME, or all
+"""
+
+import contextlib
+import fnmatch
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import build
+from common import Failure, NEWEST, PROJECT, VERSION, environment, main, output
+from tree import Tree, patched_paths, patches, prepared, project_files, sync, unpack
+
+OUT = PROJECT / "series"
+
+
+class Patch:
+    """A file in patches/, in its parts."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = path.stem
+        self.group = path.parent.name
+        header, self.diff = re.split(r"^---\n", path.read_text(), maxsplit=1, flags=re.M)
+        fields, self.body = header.split("\n\n", 1)
+        self.subject = re.search(r"^Subject: \[PATCH\] (.*)$", fields, re.M)[1]
+        self.adds = re.findall(r"^Adds: (\S+)$", fields, re.M)
+
+
+def added(patch_list, files):
+    """Which of `files` each patch adds: {patch: paths}. Each file has to come with one patch."""
+    result = {patch: [] for patch in patch_list}
+    for path in sorted(files):
+        # The one that says it most exactly: a folder has files that belong to others.
+        found = [(len(pattern), patch) for patch in patch_list for pattern in patch.adds if fnmatch.fnmatch(path, pattern)]
+        if not found:
+            raise Failure(f"no patch adds {path}: name it in the header of one in patches/ (Adds: {path})")
+        result[max(found, key=lambda pair: pair[0])[1]].append(path)
+    for patch in patch_list:
+        for pattern in patch.adds:
+            if not any(fnmatch.fnmatch(path, pattern) for path in files):
+                raise Failure(f"{patch.path.relative_to(PROJECT)} adds {pattern}, which is no file")
+    return result
+
+
+def without_later_modules(path, text, later):
+    """The file `path` without each `mod x;` whose file is one of `later`."""
+    folder = str(pathlib.PurePosixPath(path).with_suffix(""))
+
+    def check(match):
+        return "" if {f"{folder}/{match[1]}.rs", f"{folder}/{match[1]}/mod.rs"} & later else match[0]
+
+    kept = re.sub(r"^(?:#\[cfg.*\]\n)?(?:pub(?:\(.*\))? )?mod (\w+);\n", check, text, flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", kept) if kept != text else text
+
+
+def git(repo, *words, **kwargs):
+    """Run git in `repo` as the author, with nobody's configuration."""
+    result = subprocess.run(["git", "-C", repo, *map(str, words)], env=identity(), stdin=kwargs.pop("stdin", subprocess.DEVNULL),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+    if result.returncode:
+        raise Failure(f"git {words[0]}: {result.stdout.strip()}")
+    return result.stdout.strip()
+
+
+def identity():
+    """Who makes the commits, and when: SIGNOFF, or who made the last one of the project, at that time."""
+    log = output(["git", "-c", "safe.directory=*", "-C", PROJECT, "log", "-1", "--format=%aI %an <%ae>"])
+    date, last = log.stdout.strip().split(" ", 1)
+    who = os.environ.get("SIGNOFF") or last
+    match = re.fullmatch(r"([^<>]+) <([^<>@\s]+@[^<>@\s]+)>", who)
+    if not match:
+        raise Failure(f'who are you? SIGNOFF="Name <mail>", not "{who}"')
+    values = {"NAME": match[1], "EMAIL": match[2], "DATE": date}
+    return environment() | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"} | {
+        f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in values.items()}
+
+
+def write_all(folder, contents):
+    for path, data in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+
+
+def base(tree, repo):
+    """Make `repo` a repository of what patches change, as the kernel has it."""
+    git(repo, "init", "--quiet", "--initial-branch=base")
+    pristine = {path: tree.pristine / path for path in patched_paths() - set(project_files())}
+    write_all(repo, {path: source.read_bytes() for path, source in pristine.items() if source.exists()})
+    git(repo, "add", "--all", "--force")
+    git(repo, "commit", "--quiet", "--message", f"Linux {VERSION}")
+
+
+def commits(tree, repo):
+    """Make a commit of each patch in `repo`, and yield it."""
+    patch_list = [Patch(path) for path in patches()]
+    files = project_files()
+    adds = added(patch_list, files)
+    later = set(files)
+    here = {}
+    for patch in patch_list:
+        if patch.diff:
+            git(repo, "apply", patch.path)
+        later -= set(adds[patch])
+        here |= {path: files[path] for path in adds[patch]}
+        write_all(repo, {path: without_later_modules(path, data.decode(), later).encode() if path.endswith(".rs") else data
+                         for path, data in here.items()})
+        git(repo, "add", "--all", "--force")
+        signoff = ["--signoff"] if os.environ.get("SIGNOFF") else []
+        git(repo, "commit", "--quiet", *signoff, "--message", f"{patch.subject}\n\n{patch.body.strip()}")
+        yield patch
+    expected = {path: (tree.src / path).read_bytes() for path in patched_paths() | files.keys()}
+    for path, data in expected.items():
+        if not (repo / path).exists() or (repo / path).read_bytes() != data:
+            raise Failure(f"after the last patch {path} is not what is built here")
+
+
+def recipients(tree, mails):
+    """Who get_maintainer.pl says the patches go to."""
+    result = subprocess.run(["scripts/get_maintainer.pl", "--nogit", "--nogit-fallback", "--norolestats", *map(str, mails)],
+                            cwd=tree.src, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+    found = [line for line in result.stdout.splitlines() if line]
+    if result.returncode or not found:
+        raise Failure(f"get_maintainer.pl: {result.stderr.strip()}")
+    return found
+
+
+def write_series(tree, out):
+    """Write the series to `out`: {group: its mails}, in order, and the mbox of all."""
+    groups = {}
+    with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+        repo = pathlib.Path(scratch)
+        base(tree, repo)
+        ends = {}
+        for patch in commits(tree, repo):
+            ends[patch.group] = git(repo, "rev-parse", "HEAD")
+        start = git(repo, "rev-list", "--max-parents=0", "HEAD")
+        for group, end in ends.items():
+            git(repo, "branch", group, end)
+            git(repo, "config", f"branch.{group}.description", cover(group))
+            words = ["format-patch", "--quiet", "--cover-letter", "--cover-from-description=subject", "--no-signature",
+                     "--output-directory", out / group, f"{start}..{group}"]
+            git(repo, *words)
+            mails = sorted((out / group).glob("*.patch"))[1:]
+            to = recipients(tree, mails)
+            git(repo, *words[:1], *(f"--to={who}" for who in to), *words[1:])
+            groups[group] = mails
+            start = end
+    with open(out / "series.mbox", "w") as mbox:
+        for mails in groups.values():
+            for mail in mails:
+                mbox.write(mail.read_text())
+    return groups
+
+
+def cover(group):
+    """The text of the cover letter: a subject, and what the maintainers should know."""
+    path = next((PROJECT / "patches" / version / group / "cover-letter.txt" for version in (VERSION, NEWEST)
+                 if (PROJECT / "patches" / version / group / "cover-letter.txt").exists()), None)
+    if not path:
+        raise Failure(f"patches/{VERSION}/{group}/cover-letter.txt is missing")
+    return path.read_text().strip()
+
+
+@contextlib.contextmanager
+def applied(tree, mbox):
+    """A repository in which `git am` applied the series to what the kernel has."""
+    with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+        repo = pathlib.Path(scratch)
+        base(tree, repo)
+        git(repo, "am", "--quiet", mbox)
+        yield repo
+
+
+def write():
+    with prepared() as tree:
+        part = OUT.with_name("series.part")
+        shutil.rmtree(part, ignore_errors=True)
+        print(f"{'series/':20} patches  lines  people and lists")
+        for group, mails in write_series(tree, part).items():
+            lines = sum(len(re.findall(r"^[+-](?![+-]{2} )", mail.read_text(), re.M)) for mail in mails)
+            print(f"{group:20} {len(mails):7} {lines:6}  {len(recipients(tree, mails)):16}")
+        shutil.rmtree(OUT, ignore_errors=True)
+        part.rename(OUT)
+    print(f"\n`git am` applies series/series.mbox to a clean {VERSION}; each folder is a series with its cover letter.")
+    if not os.environ.get("SIGNOFF"):
+        print('Nobody has signed it off: make series SIGNOFF="Name <mail>"')
+
+
+# What is compiled after each patch: all that a patch may break without the kernel's other parts.
+FOLDERS = ["kernel/locking/", "kernel/sched/", "lib/tests/", "mm/", "rust/", "samples/rust/"]
+OFF = {
+    "all": [],
+    "no-rust": ["RUST"],
+    "no-mmu-notifier": ["MMU_NOTIFIER"],
+    "no-atomic-sleep": ["DEBUG_ATOMIC_SLEEP"],
+    "no-lockdep": ["PROVE_LOCKING", "PROVE_RAW_LOCK_NESTING"],
+}
+# User-mode Linux has no lockdep.
+STEPS = {f"{arch}-{name}": (arch, off) for arch in ("um", "x86_64") for name, off in OFF.items()
+         if (arch, name) != ("um", "no-lockdep")}
+
+
+def fragment(tree, off):
+    """The options for what there is of the project in `tree`."""
+    texts = [(tree.src / path).read_text() for path in tree.ours() if pathlib.Path(path).name.startswith("Kconfig")]
+    there = set(re.findall(r"^config (\w+)$", "\n".join(texts), re.M))
+    ours = set(re.findall(r"^\+?config (\w+)$", "\n".join(
+        [path.read_text() for path in patches()] + [(PROJECT / "Kconfig").read_text()]), re.M))
+    gone = (ours - there) | {"RUST_KERNEL_DOCTESTS"}
+    if "MMU_NOTIFIER" in off or "RUST" in off:
+        gone |= {name for name in ours if "MMU_NOTIFIER" in off or name != "MMU_NOTIFIER_KUNIT_TEST"}
+    if "RUST" in off:
+        gone |= {"SAMPLES_RUST", "RUST_DEBUG_ASSERTIONS", "RUST_KUNIT_TESTS"}
+    if "DEBUG_ATOMIC_SLEEP" in off:
+        gone |= {name for name in ours if name.startswith("RUST_")}
+    return gone, off
+
+
+def build_steps(names):
+    """Build what there is after each patch, so that nobody who bisects ends up in between."""
+    for name in names or STEPS:
+        if name not in STEPS:
+            raise Failure(f"no configuration {name}: there are {', '.join(STEPS)}")
+    with prepared() as origin, tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+        repo = pathlib.Path(scratch)
+        tree = Tree(origin.root / "series")
+        tree.root.mkdir(exist_ok=True)
+        if not tree.manifest.exists():
+            archive = f"linux-source-{VERSION}.tar.xz"
+            (tree.root / archive).unlink(missing_ok=True)
+            (tree.root / archive).symlink_to(origin.root / archive)
+            unpack(tree)
+        base(origin, repo)
+        states = [(patch, {path: (repo / path).read_bytes() for path in git(repo, "ls-files").splitlines()})
+                  for patch in commits(origin, repo)]
+        for name in names or STEPS:
+            print(f"{name}:")
+            for number, (patch, state) in enumerate(states, 1):
+                start = time.monotonic()
+                sync(tree, state)
+                build_step(tree, name)
+                print(f"    {number:2} of {len(states)}  {time.monotonic() - start:6.1f} s  {patch.subject}", flush=True)
+
+
+def build_step(tree, name):
+    arch, off = STEPS[name]
+    gone, off = fragment(tree, off)
+    names = [".kunitconfig", "uml.config" if arch == "um" else "x86_64.config"]
+    lines = "".join(build.fragment_text(fragment) for fragment in names).splitlines()
+    lines = [line for line in lines if not re.match(rf"CONFIG_({'|'.join(gone | set(off))})=", line)]
+    text = "\n".join(lines + [f"# CONFIG_{option} is not set" for option in off]) + "\n"
+    build.CONFIGS[name] = (arch, [text], 300)
+    folders = [folder for folder in FOLDERS if "RUST" not in off or "rust" not in folder]
+    build.build(tree, name, "prepare", *folders)
+
+
+def run(arguments):
+    if not arguments:
+        write()
+    elif arguments[0] == "build":
+        build_steps(arguments[1:])
+    else:
+        raise Failure("usage: tools/series.py [build [NAME...]]")
+
+
+if __name__ == "__main__":
+    main(run)
