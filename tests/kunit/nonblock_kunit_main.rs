@@ -5,7 +5,6 @@
 use kernel::prelude::*;
 
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
-mod c_core;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod gup;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]

@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "held.h"
 #include "mirror.h"
 
 #define MiB		(1024UL * 1024)
@@ -40,13 +41,6 @@
 #define ENOUGH		((long)(MEMORY / 1024) * 3 / 4)
 #define CGROUP		"/sys/fs/cgroup/story"
 #define CGROUP_MAX	"67108864"	/* twice that */
-
-#define die(what)							\
-	do {								\
-		printf("Bail out! %s:%d: %s: %s\n", __FILE__, __LINE__,	\
-		       what, strerror(errno));				\
-		exit(1);						\
-	} while (0)
 
 /* Shared between the processes. */
 static struct {
@@ -61,11 +55,6 @@ static double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static void nap(void)
-{
-	usleep(10000);
 }
 
 static void write_file(const char *path, const char *text)
@@ -125,13 +114,6 @@ static long anon_kb(pid_t tid)
 	return sum(path, "RssAnon: %ld");
 }
 
-static void *held_thread(void *unused)
-{
-	shared->held = gettid();
-	for (;;)
-		pause();
-}
-
 /* The process that is to lose its memory. */
 static void victim(int mirror)
 {
@@ -149,7 +131,7 @@ static void victim(int mirror)
 		die("MMU_MIRROR_PREFETCH");
 	if (pthread_create(&thread, NULL, held_thread, NULL))
 		die("pthread_create");
-	while (!shared->held)
+	while (!*held)
 		nap();
 	shared->ready = 1;
 	for (;;)
@@ -173,25 +155,6 @@ static void hog(void)
 	}
 	for (;;)
 		pause();
-}
-
-/* Makes the thread stop on its way out, while it still has the memory. */
-static void hold(pid_t tid)
-{
-	if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACEEXIT))
-		die("PTRACE_SEIZE");
-}
-
-static void wait_until_held(pid_t tid)
-{
-	int status;
-
-	if (waitpid(tid, &status, __WALL) != tid)
-		die("waitpid");
-	if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8))) {
-		errno = 0;
-		die("the thread was not held");
-	}
 }
 
 static int mrelease(pid_t pid)
@@ -236,6 +199,7 @@ int main(int argc, char **argv)
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		die("mmap");
+	held = &shared->held;
 	mirror = open(MIRROR_DEVICE, O_RDWR);
 	if (mirror < 0)
 		die(MIRROR_DEVICE);
@@ -257,7 +221,7 @@ int main(int argc, char **argv)
 			return 1;
 		nap();
 	}
-	hold(shared->held);
+	hold(*held);
 
 	if (by_hand) {
 		kill(pid, SIGKILL);
@@ -269,7 +233,7 @@ int main(int argc, char **argv)
 			hog();
 		}
 	}
-	wait_until_held(shared->held);
+	wait_until_held(*held);
 	killed = now();
 	shared->enough = 1;
 	used = used_kb(memcg);
@@ -285,7 +249,7 @@ int main(int argc, char **argv)
 		/* The reaper gives up on the process then. */
 		if (stats.refused == 10)
 			break;
-	} while ((stats.pages || anon_kb(shared->held)) && now() < limit);
+	} while ((stats.pages || anon_kb(*held)) && now() < limit);
 	back = now();
 
 	/*
@@ -317,7 +281,7 @@ int main(int argc, char **argv)
 	printf("%s 1 %s %s\n", good ? "ok" : "not ok", way, driver);
 
 	/* Let the thread go, and everybody else too. */
-	ptrace(PTRACE_DETACH, shared->held, NULL, NULL);
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
 	if (hog_pid) {
 		kill(hog_pid, SIGKILL);
 		waitpid(hog_pid, NULL, 0);
