@@ -20,7 +20,6 @@ mod nonblock;
 mod reclaim;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod shared;
-#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;
