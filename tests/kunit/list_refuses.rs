@@ -42,7 +42,8 @@ struct ListRefuses {
 
 impl kernel::Module for ListRefuses {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let mm = kernel::current!().mm().ok_or(EINVAL)?;
+        let task = kernel::current!();
+        let mm = task.mm().ok_or(EINVAL)?;
 
         Ok(Self {
             _registration: KBox::try_pin_init(Registration::new(mm, Ok(Refuses)), GFP_KERNEL)?,
