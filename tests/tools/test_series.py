@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the series of patches, with a small kernel of our own."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+
+import series  # noqa: E402
+import tree  # noqa: E402
+from common import Failure  # noqa: E402
+
+HOOK = """\
+Subject: [PATCH] mm: hook it up
+Adds: mm/new.c
+
+It has to be there
+to be of use.
+---
+diff --git a/mm/Makefile b/mm/Makefile
+--- a/mm/Makefile
++++ b/mm/Makefile
+@@ -1 +1,2 @@
+ obj-y += rmap.o
++obj-y += new.o
+"""
+
+OUTER = """\
+Subject: [PATCH] rust: add outer
+Adds: rust/outer.rs
+
+Without what is in it.
+---
+"""
+
+INNER = """\
+Subject: [PATCH] rust: add inner
+Adds: rust/outer/*
+
+Now with it.
+---
+"""
+
+
+class Modules(unittest.TestCase):
+    def left(self, text, later):
+        return series.without_later_modules("rust/outer.rs", text, later)
+
+    def test_later_module_is_left_out(self):
+        text = "use x;\n\n#[cfg(CONFIG_X)]\npub mod inner;\nmod here;\n"
+        self.assertEqual(self.left(text, {"rust/outer/inner.rs"}), "use x;\n\nmod here;\n")
+        self.assertEqual(self.left(text, {"rust/outer/inner/mod.rs"}), "use x;\n\nmod here;\n")
+
+    def test_no_empty_paragraph_is_left(self):
+        self.assertEqual(self.left("a\n\npub(crate) mod inner;\n\nb\n", {"rust/outer/inner.rs"}), "a\n\nb\n")
+
+    def test_others_stay(self):
+        text = "mod inner;\n\n\nmod tests {\n"
+        self.assertEqual(self.left(text, {"rust/inner.rs", "rust/outer/tests/x.rs"}), text)
+
+
+class Series(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name).resolve()
+        self.project = self.folder / "project"
+        self.files = {"mm/new.c": b"new\n", "rust/outer.rs": b"mod inner;\n", "rust/outer/inner.rs": b"\n"}
+        for name, text in {"1-mm/0001-hook": HOOK, "2-rust/0002-outer": OUTER, "2-rust/0003-inner": INNER}.items():
+            path = self.project / f"patches/7.3/{name}.patch"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        for group in ("1-mm", "2-rust"):
+            (self.project / f"patches/7.3/{group}/cover-letter.txt").write_text(f"{group}: what it is\n\nAnd why.\n")
+        subprocess.run(["git", "init", "-q", self.project], check=True)
+        for module in (tree, series):
+            for name, value in (("PROJECT", self.project), ("project_files", lambda: dict(self.files)),
+                                ("VERSION", "7.3")):
+                patcher = mock.patch.object(module, name, value)
+                patcher.start()
+                self.addCleanup(patcher.stop)
+        for name, value in (("recipients", lambda tree, mails: ["A <a@b>"]),):
+            patcher = mock.patch.object(series, name, value)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        patcher = mock.patch.dict("os.environ", {"SIGNOFF": "A Name <a@name.org>"})
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        self.commit()
+        self.tree = tree.Tree(self.folder / "cache")
+        series.write_all(self.tree.root, {"pristine/mm/Makefile": b"obj-y += rmap.o\n"})
+        series.write_all(self.tree.src, self.files | {"mm/Makefile": b"obj-y += rmap.o\nobj-y += new.o\n"})
+        self.out = self.folder / "out"
+
+    def commit(self):
+        words = ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
+        subprocess.run(["git", "-C", self.project, *words], check=True)
+
+    def test_mails(self):
+        groups = series.write_series(self.tree, self.out)
+        self.assertEqual({group: len(mails) for group, mails in groups.items()}, {"1-mm": 1, "2-rust": 2})
+        mail = groups["1-mm"][0].read_text()
+        self.assertIn("Subject: [PATCH 1/1] mm: hook it up", mail)
+        self.assertIn("From: A Name <a@name.org>", mail)
+        self.assertIn("Signed-off-by: A Name <a@name.org>\n---\n", mail)
+        self.assertIn("+++ b/mm/new.c", mail)
+        self.assertNotIn("Adds:", mail)
+        cover = (self.out / "2-rust/0000-cover-letter.patch").read_text()
+        self.assertIn("Subject: [PATCH 0/2] 2-rust: what it is", cover)
+        self.assertIn("And why.", cover)
+
+    def test_git_am(self):
+        series.write_series(self.tree, self.out)
+        with series.applied(self.tree, self.out / "series.mbox") as repo:
+            self.assertEqual((repo / "rust/outer.rs").read_text(), "mod inner;\n")
+            self.assertEqual((repo / "mm/Makefile").read_text(), "obj-y += rmap.o\nobj-y += new.o\n")
+            before = series.git(repo, "show", "HEAD~1:rust/outer.rs")
+        self.assertEqual(before, "")
+
+    def test_file_of_no_patch(self):
+        self.files["mm/forgotten.c"] = b""
+        with self.assertRaisesRegex(Failure, "no patch adds mm/forgotten.c"):
+            series.write_series(self.tree, self.out)
+
+    def test_patch_of_no_file(self):
+        del self.files["mm/new.c"]
+        with self.assertRaisesRegex(Failure, "0001-hook.patch adds mm/new.c, which is no file"):
+            series.write_series(self.tree, self.out)
+
+    def test_not_what_is_built(self):
+        (self.tree.src / "mm/Makefile").write_text("else\n")
+        with self.assertRaisesRegex(Failure, "after the last patch mm/Makefile is not what is built"):
+            series.write_series(self.tree, self.out)
+
+    def test_nobody(self):
+        with mock.patch.dict("os.environ", {"SIGNOFF": "nobody"}):
+            with self.assertRaisesRegex(Failure, "who are you"):
+                series.write_series(self.tree, self.out)
+
+
+if __name__ == "__main__":
+    unittest.main()
