@@ -25,6 +25,7 @@ BUILDS = {
     "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE], 30),
     "check-no-mmu-notifier": ("um", [".kunitconfig", "uml.config", LITTLE + """\
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
+# CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
 # CONFIG_SAMPLE_RUST_MMU_MIRROR is not set
 # CONFIG_MMU_NOTIFIER is not set
 """], 30),

@@ -158,20 +158,22 @@ def initramfs(tree, obj):
 
 
 def programs(tree):
-    """Compile tests/vm/*.c; ccache makes it quick when nothing changed."""
+    """Compile tests/vm/*.c, and the selftest that one of the scenarios runs; ccache makes it quick."""
     folder = tree.root / "programs"
     folder.mkdir(exist_ok=True)
-    compiled = []
-    for source in sorted(SCENARIOS.glob("*.c")):
-        target = folder / source.stem
-        flags = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-pthread",
-                 "-I", tree.src / "tools/testing/selftests", "-I", tree.src / "samples/rust"]
-        steps = [["ccache", "clang", *flags, "-c", source, "-o", target.with_suffix(".o")],
-                 ["clang", "-static", "-pthread", target.with_suffix(".o"), "-o", target]]
+    selftests = tree.src / "tools/testing/selftests"
+    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src]
+    theirs = ["-D_GNU_SOURCE=", "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
+    wanted = {source.stem: (ours, [source]) for source in sorted(SCENARIOS.glob("*.c"))}
+    wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
+                                    for name in ("hmm-tests", "hugepage_settings", "vm_util")])
+    for program, (flags, sources) in wanted.items():
+        flags = ["-O2", "-Wall", "-pthread", "-I", selftests, *flags]
+        objects = [folder / f"{source.stem}.o" for source in sources]
+        steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
+        steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]
         for step in steps:
             result = output(step)
             if result.returncode:
-                raise Failure(f"{source.relative_to(PROJECT)} does not compile:\n{result.stdout}"
-                              f"{shlex.join(map(str, step))}")
-        compiled.append(target)
-    return compiled
+                raise Failure(f"{program} does not compile:\n{result.stdout}{shlex.join(map(str, step))}")
+    return [folder / program for program in wanted]

@@ -103,6 +103,8 @@ def vm(table, tree, config):
         code = re.search(r"^# exit code (\d+)$", text, re.M)
         ended = "the scenario did not end" if not code else f"exit code {code[1]}" if code[1] != "0" else None
         judge(table, tree, name, run, run.ktap, [ktap.plan_problem(text), ended])
+        # What a scenario has to show beside its results.
+        print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
 
 
 def run(arguments):

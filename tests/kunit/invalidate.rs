@@ -2,10 +2,7 @@
 
 //! Invalidations that no process brings about by itself.
 
-use core::{
-    ops,
-    ptr, //
-};
+use core::ops;
 use kernel::{
     bindings,
     error::to_result,
@@ -20,7 +17,12 @@ pub(crate) fn nonblock(mm: &Mm, start: usize, end: usize) -> Result {
 }
 
 /// Like [`nonblock`], for any event.
-pub(crate) fn event<T>(mm: &Mm, addrs: ops::Range<usize>, event: c_uint, owner: &T) -> Result {
+pub(crate) fn event<T>(
+    mm: &Mm,
+    addrs: ops::Range<usize>,
+    event: c_uint,
+    owner: *const T,
+) -> Result {
     invalidate(mm, addrs, 0, event, owner, || ())
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn blocking_event<T>(
     mm: &Mm,
     addrs: ops::Range<usize>,
     event: c_uint,
-    owner: &T,
+    owner: *const T,
 ) -> Result {
     let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
     invalidate(mm, addrs, flags, event, owner, || ())
@@ -81,7 +83,7 @@ fn invalidate<T>(
     addrs: ops::Range<usize>,
     flags: c_uint,
     event: c_uint,
-    owner: &T,
+    owner: *const T,
     f: impl FnOnce(),
 ) -> Result {
     invalidate_with(mm, addrs, flags, event, owner, start, f)
@@ -92,7 +94,7 @@ fn invalidate_with<T>(
     addrs: ops::Range<usize>,
     flags: c_uint,
     event: c_uint,
-    owner: &T,
+    owner: *const T,
     start: impl FnOnce(&mut bindings::mmu_notifier_range) -> Result,
     f: impl FnOnce(),
 ) -> Result {
@@ -107,7 +109,7 @@ fn invalidate_with<T>(
         end: addrs.end,
         flags,
         event,
-        owner: ptr::from_ref(owner).cast_mut().cast(),
+        owner: owner.cast_mut().cast(),
     };
 
     start(&mut range)?;

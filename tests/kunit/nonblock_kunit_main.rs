@@ -8,6 +8,8 @@ use kernel::prelude::*;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod gup;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod hmm;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod interval;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod invalidate;

@@ -53,14 +53,8 @@ impl UserPage {
     ///
     /// [`EINVAL`] if the bytes are not all within the page.
     pub fn read(&self, offset: usize, buf: &mut [u8]) -> Result {
-        check_bounds(offset, buf.len())?;
-
-        // SAFETY: By the type invariant the page is valid, and the bytes are within it. The copy
-        // is done by C code for which user memory may change at any time.
-        unsafe {
-            bindings::memcpy_from_page(buf.as_mut_ptr().cast(), self.0.as_ptr(), offset, buf.len())
-        };
-        Ok(())
+        // SAFETY: By the type invariant the page is valid.
+        unsafe { read_page(self.0, offset, buf) }
     }
 }
 
@@ -95,14 +89,8 @@ impl UserPageMut {
     ///
     /// [`EINVAL`] if the bytes are not all within the page.
     pub fn write(&self, offset: usize, buf: &[u8]) -> Result {
-        check_bounds(offset, buf.len())?;
-
-        // SAFETY: By the type invariants the page is valid and may be written to, and the bytes
-        // are within it. The copy is done by C code for which user memory may change at any time.
-        unsafe {
-            bindings::memcpy_to_page(self.0 .0.as_ptr(), offset, buf.as_ptr().cast(), buf.len())
-        };
-        Ok(())
+        // SAFETY: By the type invariants the page is valid and may be written to.
+        unsafe { write_page(self.0 .0, offset, buf) }
     }
 }
 
@@ -113,6 +101,43 @@ impl Deref for UserPageMut {
     fn deref(&self) -> &UserPage {
         &self.0
     }
+}
+
+/// Copies bytes from `page`, beginning at `offset`, into `buf`.
+///
+/// # Safety
+///
+/// `page` must be valid, and have memory that the CPU can access.
+pub(super) unsafe fn read_page(
+    page: NonNull<bindings::page>,
+    offset: usize,
+    buf: &mut [u8],
+) -> Result {
+    check_bounds(offset, buf.len())?;
+
+    // SAFETY: By the caller's contract the page is valid, and the bytes are within it. The copy is
+    // done by C code for which user memory may change at any time.
+    unsafe {
+        bindings::memcpy_from_page(buf.as_mut_ptr().cast(), page.as_ptr(), offset, buf.len())
+    };
+    Ok(())
+}
+
+/// Copies `buf` into `page`, beginning at `offset`.
+///
+/// # Safety
+///
+/// As for [`read_page`], and it must be allowed to write to the page.
+pub(super) unsafe fn write_page(
+    page: NonNull<bindings::page>,
+    offset: usize,
+    buf: &[u8],
+) -> Result {
+    check_bounds(offset, buf.len())?;
+
+    // SAFETY: As above, and the page may be written to.
+    unsafe { bindings::memcpy_to_page(page.as_ptr(), offset, buf.as_ptr().cast(), buf.len()) };
+    Ok(())
 }
 
 fn check_bounds(offset: usize, len: usize) -> Result {

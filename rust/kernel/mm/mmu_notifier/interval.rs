@@ -743,6 +743,56 @@ impl<T: Operations> Notifier<T> {
         unsafe { Mm::from_raw((*self.inner.get()).mm) }
     }
 
+    /// The range that the notifier is registered for, in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::interval::{
+    ///     Notifier,
+    ///     Operations, //
+    /// };
+    ///
+    /// /// Whether the notifier is called for changes of all of a buffer.
+    /// fn covers<T: Operations>(notifier: &Notifier<T>, addr: usize, len: usize) -> bool {
+    ///     let range = notifier.range();
+    ///     addr >= range.start && addr <= range.end && len <= range.end - addr
+    /// }
+    /// ```
+    #[inline]
+    pub fn range(&self) -> ops::Range<usize> {
+        // SAFETY: By the type invariant `inner` is registered, so the range is set and does not
+        // change.
+        let node = unsafe { &raw const (*self.inner.get()).interval_tree };
+        // SAFETY: As above. The core does not write to these two fields.
+        let (start, last) = unsafe { ((*node).start, (*node).last) };
+
+        // OVERFLOW: `last` was calculated from an exclusive end.
+        start..last + 1
+    }
+
+    /// The C object.
+    #[cfg(CONFIG_HMM_MIRROR)]
+    #[inline]
+    pub(in crate::mm) fn as_raw(&self) -> *mut bindings::mmu_interval_notifier {
+        self.inner.get()
+    }
+
+    /// Takes up a read of the address space that C code began.
+    ///
+    /// # Safety
+    ///
+    /// `seq` must come from `mmu_interval_read_begin()` for this notifier.
+    #[cfg(CONFIG_HMM_MIRROR)]
+    #[inline]
+    pub(in crate::mm) unsafe fn seq_from_raw(&self, seq: usize) -> Seq<'_, T> {
+        // INVARIANT: By the caller's contract.
+        Seq {
+            notifier: self,
+            seq,
+        }
+    }
+
     /// Begins to read the address space.
     ///
     /// What is looked up from here on is valid under the lock that [`Seq::lock`] returns, if it
@@ -757,6 +807,7 @@ impl<T: Operations> Notifier<T> {
     #[doc(alias = "mmu_interval_read_begin")]
     #[inline]
     pub fn read_begin(&self) -> Seq<'_, T> {
+        // INVARIANT: The sequence number is from `mmu_interval_read_begin()`.
         Seq {
             // SAFETY: By the type invariant `inner` is registered.
             seq: unsafe { bindings::mmu_interval_read_begin(self.inner.get()) },
@@ -774,6 +825,8 @@ impl<T: Operations> Notifier<T> {
     /// It does not sleep.
     #[inline]
     pub fn resume(&self, stamp: Stamp) -> Option<Seq<'_, T>> {
+        // INVARIANT: By the type invariant of `Stamp` the sequence number is that of a read of the
+        // notifier with its number, which is this one.
         (stamp.notifier == self.id).then_some(Seq {
             notifier: self,
             seq: stamp.seq,
@@ -869,6 +922,10 @@ impl<T: Operations> Deref for Notifier<T> {
 ///     }
 /// }
 /// ```
+///
+/// # Invariants
+///
+/// `mmu_interval_read_begin()` returned `seq` for `notifier`.
 #[must_use = "what was read is only valid under the lock that `Seq::lock` returns"]
 pub struct Seq<'a, T: Operations> {
     notifier: &'a Notifier<T>,
@@ -920,6 +977,10 @@ pub struct Seq<'a, T: Operations> {
 ///     }
 /// }
 /// ```
+///
+/// # Invariants
+///
+/// `mmu_interval_read_begin()` returned `seq` for the notifier with the number `notifier`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     notifier: u64,
@@ -930,6 +991,7 @@ impl<'a, T: Operations> Seq<'a, T> {
     /// When the read began, to be kept.
     #[inline]
     pub fn stamp(&self) -> Stamp {
+        // INVARIANT: By the type invariant.
         Stamp {
             notifier: self.notifier.id,
             seq: self.seq,

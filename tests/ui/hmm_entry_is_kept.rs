@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was validated cannot be used after the lock is released.
+
+//~ error[E0505]: cannot move out of `valid` because it is borrowed
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+use kernel::mm::hmm::{
+    Entry,
+    Valid, //
+};
+
+struct Mirror {
+    pages: Mutex<usize>,
+}
+
+impl Operations for Mirror {
+    types!();
+    invalidate!();
+    try_invalidate!();
+}
+
+pub fn first_page(mut valid: Valid<'_, Mirror>) -> Option<usize> {
+    let (addr, entry) = valid.split().1.next()?;
+    #[cfg(refused)]
+    drop(valid);
+    if let Entry::Mapped(page) = entry {
+        return Some(page.pfn());
+    }
+    None
+}

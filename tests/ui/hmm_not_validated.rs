@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was looked up cannot be read before it is validated.
+
+//~ error[E0599]: no method named `pfn` found for struct `Slot`
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+use kernel::mm::hmm::{
+    self,
+    Access,
+    Entry,
+    Slot, //
+};
+
+struct Mirror {
+    pages: Mutex<usize>,
+}
+
+impl Operations for Mirror {
+    types!();
+    invalidate!();
+    try_invalidate!();
+}
+
+pub fn pfn(notifier: &Notifier<Mirror>, mm: &MmWithUser, addr: usize) -> Result<usize> {
+    let mut slots = [Slot::EMPTY];
+    let range = hmm::Range::new(addr, &mut slots)?;
+    #[cfg(refused)]
+    return Ok(slots[0].pfn());
+    #[cfg(not(refused))]
+    {
+        let mut valid = range.fault(notifier, mm, Access::Read, hmm::DEFAULT_TIMEOUT)?;
+        match valid.split().1.next() {
+            Some((_, Entry::Mapped(page))) => Ok(page.pfn()),
+            _ => Err(EFAULT),
+        }
+    }
+}
