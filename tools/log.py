@@ -39,6 +39,9 @@ SINGLE = re.compile(r"kmemleak: |INFO: lockdep is turned off|Segmentation fault|
 # These print a call trace and are none of our business: the OOM killer doing its work, and its reaper giving up.
 HARMLESS = re.compile(r"invoked oom-killer: |oom_reaper: unable to reap")
 
+# A line that the kernel could not write to the end, and what it says before it writes it again.
+REPLAYED = re.compile(r".*\n\*\* replaying previous printk message \*\*\r?\n")
+
 ANNOUNCE = re.compile(r"expect-report: (.*)")
 STAMP = re.compile(r"(<\d+>)?(\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?)?")
 RESULT = re.compile(r"\s*(not )?ok \d+ ")
@@ -85,7 +88,7 @@ def judge(log):
     """The problems in the text of a kernel log, each with its lines; none if the log is as announced."""
     problems, reports, announced, announcements = [], [], [], []
     unfinished = []     # reports whose last line is still to come; one can stand inside another
-    for line in log.splitlines():
+    for line in REPLAYED.sub("", log).splitlines():
         text = line[STAMP.match(line).end():].rstrip()
         announce = ANNOUNCE.search(text)
         if announce:

@@ -153,8 +153,8 @@ mod tests {
         })
     }
 
-    const RW: usize = PROT_READ | PROT_WRITE;
-    const TIMEOUT: Delta = hmm::DEFAULT_TIMEOUT;
+    pub(super) const RW: usize = PROT_READ | PROT_WRITE;
+    pub(super) const TIMEOUT: Delta = hmm::DEFAULT_TIMEOUT;
 
     #[test]
     fn ranges_are_checked() -> Result {
@@ -304,7 +304,7 @@ mod tests {
         Ok(())
     }
 
-    fn mirror(mm: &MmWithUser, range: ops::Range<usize>) -> Result<Pin<KBox<Mirror>>> {
+    pub(super) fn mirror(mm: &MmWithUser, range: ops::Range<usize>) -> Result<Pin<KBox<Mirror>>> {
         KBox::try_pin_init(Mirror::new(mm, range), GFP_KERNEL)
     }
 
@@ -462,8 +462,31 @@ mod tests {
         assert!(outside);
         Ok(())
     }
+}
 
-    #[cfg(CONFIG_DEVICE_PRIVATE)]
+#[cfg(CONFIG_DEVICE_PRIVATE)]
+#[kunit_tests(rust_mm_hmm_exclusive)]
+mod exclusive {
+    use super::{
+        tests::{
+            mirror,
+            RW,
+            TIMEOUT, //
+        },
+        *, //
+    };
+    use crate::user::{
+        self,
+        PROT_READ, //
+    };
+    use kernel::{
+        mm::{
+            hmm::Access,
+            MmWithUser, //
+        },
+        page::PAGE_SIZE, //
+    };
+
     #[test]
     fn exclusive_until_the_process_comes_back() -> Result {
         let mm = user::attach_mm()?;
@@ -495,7 +518,6 @@ mod tests {
         Ok(())
     }
 
-    #[cfg(CONFIG_DEVICE_PRIVATE)]
     #[test]
     fn exclusive_is_checked() -> Result {
         let mm = user::attach_mm()?;

@@ -172,6 +172,14 @@ class Judge(unittest.TestCase):
             with self.subTest(text):
                 self.assert_clean(BOOT + window(report, f"1 {text}") + BOOT)
 
+    def test_line_that_is_written_twice_counts_once(self):
+        log = BOOT + window(SLEEP, "1 BUG: sleeping")
+        for words in ("expect-report: 1 BUG", "BUG: sleeping function"):
+            with self.subTest(words):
+                cut = log.index(words) + len(words)
+                line = log.rindex("\n", 0, cut) + 1
+                self.assert_clean(log[:cut] + "\n** replaying previous printk message **\n" + log[line:])
+
     def test_count_too_low_fails(self):
         self.assert_one(window(SLEEP, "2 BUG: sleeping"), "expected 2", "saw 1")
         self.assert_one(window("", "1 BUG: sleeping"), "expected 1", "saw 0")
