@@ -16,6 +16,7 @@
 ## make clean       remove everything that was built or downloaded
 ##
 ## KSRC=/path/to/linux with any of these uses your kernel source instead; only `make apply` writes into it.
+## KERNEL=7.2 with any of these takes Linux 7.2 instead of 7.3.
 
 # Debian's, whatever else comes first in PATH.
 python = /usr/bin/python3

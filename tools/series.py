@@ -110,6 +110,8 @@ def commits(tree, repo):
     later = set(files)
     here = {}
     for patch in patch_list:
+        if not patch.diff and not adds[patch]:
+            continue    # not needed for this kernel
         if patch.diff:
             git(repo, "apply", patch.path)
         later -= set(adds[patch])

@@ -202,7 +202,8 @@ def check_source(ksrc):
         raise Failure(f"KSRC={ksrc} is not the source of a Linux kernel")
     version = f"{found['VERSION']}.{found['PATCHLEVEL']}"
     if version != VERSION:
-        raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}")
+        other = f": say KERNEL={version}" if (PROJECT / "patches" / version).is_dir() else ""
+        raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}{other}")
     if not (ksrc / "rust/kernel").is_dir():
         raise Failure(f"KSRC={ksrc} has no rust/kernel: it is not whole")
     applied = True

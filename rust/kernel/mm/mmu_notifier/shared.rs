@@ -75,10 +75,10 @@ use crate::{
         MmWithUser,
         MmapWriteLocked, //
     },
-    module::ModuleMetadata,
     nonblock::non_block,
     prelude::*,
-    types::Opaque, //
+    types::Opaque,
+    ModuleMetadata, //
 };
 use core::{
     marker::PhantomData,
