@@ -9,6 +9,7 @@
 ## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
+## make bench       what all of this costs, beside the same in C; with CASE=... only that case
 ## make shell       an interactive guest with the modules and sample programs
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
 ## make series-build  build the kernel after each of them, in nine configurations: hours
@@ -49,6 +50,9 @@ series: setup
 series-build: setup
 	@$(python) tools/series.py build
 
+bench: setup
+	@$(python) tools/bench.py "$(CASE)"
+
 setup:
 	@tools/setup
 
@@ -57,4 +61,4 @@ clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC KERNEL SIGNOFF
-.PHONY: help demo check shell apply test test-fast test-kasan test-rt series series-build setup clean
+.PHONY: help demo bench check shell apply test test-fast test-kasan test-rt series series-build setup clean

@@ -19,10 +19,11 @@ NO_TESTS = LITTLE + """\
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 """
 X86_64 = [".kunitconfig", "x86_64.config"]
+TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 
 # As in build.CONFIGS: everything on, and then one thing off at a time.
 BUILDS = {
-    "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE], 30),
+    "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE + TWINS], 30),
     "check-no-mmu-notifier": ("um", [".kunitconfig", "uml.config", LITTLE + """\
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
@@ -34,7 +35,11 @@ BUILDS = {
 # CONFIG_PROVE_LOCKING is not set
 # CONFIG_PROVE_RAW_LOCK_NESTING is not set
 """], 75),
-    "check-no-smp": ("x86_64", [*X86_64, LITTLE + "CONFIG_NR_CPUS=1\n# CONFIG_SMP is not set\n"], 75),
+    "check-no-smp": ("x86_64", [*X86_64, LITTLE + TWINS + """\
+CONFIG_MMU_MIRROR_TWIN=m
+CONFIG_NR_CPUS=1
+# CONFIG_SMP is not set
+"""], 75),
     "check-release": ("x86_64", [*X86_64, NO_TESTS + """\
 # CONFIG_DEBUG_ATOMIC_SLEEP is not set
 # CONFIG_PROVE_LOCKING is not set
@@ -106,14 +111,13 @@ def rustdoc(tree):
     stamp.write_text(digest.hexdigest())
 
 
-def functions(tree, name):
-    """The instructions of the probe's functions, as objdump lists them."""
-    result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr",
-                     tree.root / name / f"{PROBE}.o"])
+def functions(file, names):
+    """The instructions of the functions with such names in an object file, as objdump lists them."""
+    result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr", file])
     if result.returncode:
-        raise Failure(f"no object code of the probe:\n{result.stdout}")
+        raise Failure(f"no object code in {file}:\n{result.stdout}")
     found = {}
-    for function, body in re.findall(r"^(?:[0-9a-f]+ )?<(probe_\w+)>:\n((?:.+\n?)*)", result.stdout, re.M):
+    for function, body in re.findall(rf"^(?:[0-9a-f]+ )?<({names})>:\n((?:.+\n?)*)", result.stdout, re.M):
         lines = [" ".join(line.split()) for line in body.splitlines()]
         # What follows the last return only fills up to the next function.
         while lines and re.match(r"(nop|int3|xchgw %ax, %ax|cs nop)", lines[-1]):
@@ -147,14 +151,19 @@ PROBES = {
 def object_code(tree):
     """Nothing is left without the options, and with each there is something: else this would see nothing."""
     for name, expected in PROBES.items():
-        found = functions(tree, name)
+        found = functions(tree.root / name / f"{PROBE}.o", r"probe_\w+")
         left = {function.removeprefix("probe_") for function, lines in found.items() if calls(lines)}
         if len(found) != 6 or left != expected:
             raise Failure(f"{name}: something is left of {', '.join(sorted(left)) or 'none'}, "
                           f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(found)}")
-    found = functions(tree, "check-release")
-    if len({length(lines) for lines in found.values()}) != 1:
-        raise Failure(f"check-release: something is left:\n{listing(found)}")
+    return nothing_left(tree, "check-release")
+
+
+def nothing_left(tree, name):
+    """That the probe's functions are as long as that without a section; what they are."""
+    found = functions(tree.root / name / f"{PROBE}.o", r"probe_\w+")
+    if len(found) != 6 or len({length(lines) for lines in found.values()}) != 1:
+        raise Failure(f"{name}: something is left:\n{listing(found)}")
     return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + listing(found)
 
 

@@ -12,7 +12,10 @@ import time
 from common import Failure, PROJECT, Progress, cache, environment, output
 
 QEMU = "qemu-system-x86_64"
+KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
+# What guests need: scripts and programs.
+FOLDERS = [SCENARIOS, PROJECT / "bench/vm"]
 
 # No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
 APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"
@@ -31,8 +34,8 @@ class Run:
         self.problem = None
         self.seconds = 0.0
 
-    def boot(self, label, command, limit, stdout):
-        """Run `command` for at most `limit` seconds with its output in `stdout`."""
+    def boot(self, label, command, limit, stdout, status=None):
+        """Run `command` for at most `limit` seconds with its output in `stdout`; `status` says how far it is."""
         progress = Progress(label)
         start = time.monotonic()
         with open(stdout, "wb") as out:
@@ -41,7 +44,7 @@ class Run:
                                        stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
             try:
                 while process.poll() is None and time.monotonic() - start < limit:
-                    progress.update(f"running, at most {limit} s")
+                    progress.update(f"{status() if status else 'running'}, at most {limit} s")
                     with_timeout(process, 1)
                 if process.poll() is None:
                     self.problem = f"not finished after {limit} s"
@@ -63,34 +66,34 @@ def with_timeout(process, seconds):
         pass
 
 
-def uml(label, obj, folder, append, limit=120):
+def uml(label, obj, folder, append, limit=120, status=None):
     """Boot the UML kernel in `obj`."""
     run = Run(folder)
     # uml_dir: its control socket would else be left in the home directory when it is killed.
     command = [obj / "linux", "mem=512M", "console=tty", "panic=-1", f"uml_dir={folder}/", *append]
-    return run.boot(label, command, limit, run.console)
+    return run.boot(label, command, limit, run.console, status and (lambda: status(run)))
 
 
-def qemu(label, obj, folder, append, limit=300, memory="512M", initrd=None):
-    """Boot the x86_64 kernel in `obj`."""
+def qemu(label, obj, folder, append, limit=300, memory="512M", initrd=None, machine=None, status=None):
+    """Boot the x86_64 kernel in `obj`, on the `machine` given or the best there is."""
     run = Run(folder)
-    command = qemu_command(obj, accelerator(obj), append, memory, initrd)
+    command = qemu_command(obj, machine or accelerator(obj), append, memory, initrd)
     command += ["-display", "none", "-serial", f"file:{run.console}", "-serial", f"file:{run.ktap}"]
-    run.boot(label, command, limit, run.own)
+    run.boot(label, command, limit, run.own, status and (lambda: status(run)))
     if run.problem and not run.console.exists():
         run.problem += ": " + run.own.read_text(errors="replace").strip()
     return run
 
 
-def qemu_command(obj, accel, append, memory, initrd=None):
-    command = [QEMU, *accel, "-smp", "2", "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
+def qemu_command(obj, machine, append, memory, initrd=None):
+    command = [QEMU, *machine, "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
                "-kernel", obj / "arch/x86/boot/bzImage", "-append", " ".join([APPEND, *append])]
     return command + (["-initrd", initrd] if initrd else [])
 
 
 def accelerator(obj):
-    """KVM if a boot proves that it works here, else emulation."""
-    return ["-accel", "kvm", "-cpu", "host"] if kvm_works(obj) else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    """KVM if a boot proves that it works here, else emulation; with two CPUs."""
+    return KVM if kvm_works(obj) else ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
 
 
 def kvm_works(obj):
@@ -106,7 +109,7 @@ def kvm_works(obj):
         return memory.read_text().split()[1] == "yes"
     # Without an init the kernel panics as soon as it is up, and so ends the probe.
     run = Run(cache() / "kvm-probe")
-    command = qemu_command(obj, ["-accel", "kvm", "-cpu", "host"], ["kunit.enable=0"], "256M")
+    command = qemu_command(obj, KVM, ["kunit.enable=0"], "256M")
     run.boot("trying KVM", [*command, "-display", "none", "-serial", f"file:{run.console}"], 15, run.own)
     works = run.problem is None and "Kernel panic" in run.console.read_text(errors="replace")
     memory.write_text(f"{this_boot} {'yes' if works else 'no'}\n")
@@ -142,7 +145,7 @@ def initramfs(tree, obj):
     files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
               for module in modules}
     files |= {f"/tests/{script.name}": script.relative_to(PROJECT)
-              for pattern in ("*.sh", "*.inc") for script in SCENARIOS.glob(pattern)}
+              for folder in FOLDERS for pattern in ("*.sh", "*.inc") for script in folder.glob(pattern)}
     files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
     files |= {f"/tests/{program.name}": program for program in programs(tree)}
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
@@ -158,13 +161,14 @@ def initramfs(tree, obj):
 
 
 def programs(tree):
-    """Compile tests/vm/*.c, and the selftest that one of the scenarios runs; ccache makes it quick."""
+    """Compile the programs, and the selftest that one of the scenarios runs; ccache makes it quick."""
     folder = tree.root / "programs"
     folder.mkdir(exist_ok=True)
     selftests = tree.src / "tools/testing/selftests"
-    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src]
+    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src, "-I", SCENARIOS]
     theirs = ["-D_GNU_SOURCE=", "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
-    wanted = {source.stem: (ours, [source]) for source in sorted(SCENARIOS.glob("*.c"))}
+    wanted = {source.stem: (ours, [source])
+              for source in sorted(source for folder in FOLDERS for source in folder.glob("*.c"))}
     wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
                                     for name in ("hmm-tests", "hugepage_settings", "vm_util")])
     for program, (flags, sources) in wanted.items():

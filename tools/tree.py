@@ -24,7 +24,8 @@ from common import Failure, NEWEST, PROJECT, Progress, VERSION, cache, environme
 
 # Where a project path stands in the kernel tree, first match wins; None: not in the kernel tree.
 PLACES = [
-    (re.compile(r"tests/kunit/.*(\.config|\.kunitconfig)"), None),
+    (re.compile(r"(tests/kunit|bench)/.*(\.config|\.kunitconfig)|bench/vm/.*"), None),
+    (re.compile(r"bench/(.*)"), r"lib/tests/rust/bench/\1"),
     (re.compile(r"tests/kunit/(.*)"), r"lib/tests/rust/\1"),
     (re.compile(r"Kconfig"), "lib/tests/rust/Kconfig"),
     (re.compile(r"((rust|samples|mm|include|Documentation)/.*)"), r"\1"),

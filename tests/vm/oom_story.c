@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "held.h"
 #include "mirror.h"
@@ -157,13 +158,16 @@ static void hog(void)
 		pause();
 }
 
-static int mrelease(pid_t pid)
+/* Returns how often it was refused; in @cycles is what that took. */
+static int mrelease(pid_t pid, unsigned long long *cycles)
 {
+	unsigned long long start;
 	int pidfd = syscall(SYS_pidfd_open, pid, 0);
 	int refused = 0;
 
 	if (pidfd < 0)
 		die("pidfd_open");
+	start = __rdtsc();
 	/* As often as the OOM reaper would try, and as fast. */
 	while (syscall(SYS_process_mrelease, pidfd, 0)) {
 		if (errno != EAGAIN)
@@ -172,6 +176,7 @@ static int mrelease(pid_t pid)
 			break;
 		usleep(100000);
 	}
+	*cycles = __rdtsc() - start;
 	close(pidfd);
 	return refused;
 }
@@ -182,6 +187,7 @@ int main(int argc, char **argv)
 	const char *driver = argc > 2 ? argv[2] : "";
 	int memcg = !strcmp(way, "memcg"), by_hand = !strcmp(way, "mrelease");
 	int never = !strcmp(driver, "never"), refuses = !strcmp(driver, "refuses");
+	unsigned long long cycles = 0;
 	int mirror, eagain = 0, good;
 	struct mmu_mirror_stats stats;
 	double killed, back, limit;
@@ -239,7 +245,7 @@ int main(int argc, char **argv)
 	used = used_kb(memcg);
 
 	if (by_hand)
-		eagain = mrelease(pid);
+		eagain = mrelease(pid, &cycles);
 
 	/* The OOM reaper begins after 2 s and tries for 1 s. */
 	limit = killed + (by_hand ? 2 : 6);
@@ -262,9 +268,9 @@ int main(int argc, char **argv)
 		freed = used - used_kb(memcg);
 	} while (freed < ENOUGH && now() < limit);
 
-	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld nonblock=%llu refused=%llu dropped=%llu pages=%llu eagain=%d\n",
+	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld nonblock=%llu refused=%llu dropped=%llu pages=%llu eagain=%d cycles=%llu\n",
 	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024,
-	       stats.nonblock, stats.refused, stats.dropped, stats.pages, eagain);
+	       stats.nonblock, stats.refused, stats.dropped, stats.pages, eagain, cycles);
 
 	/* What has to be seen, if the kernel and the driver do as they say. */
 	if (never) {

@@ -421,10 +421,13 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// Publishes the invalidation to readers.
     #[inline]
     fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
-        // SAFETY: By the type invariants the core is calling the notifier with this sequence
-        // number. The callers have just taken the guard from `Notifier::user_lock()`, so the lock
-        // of the notifier is held.
-        unsafe { bindings::mmu_interval_set_seq(self.notifier.inner.get(), self.seq) };
+        // What `mmu_interval_set_seq()` does, which is to be called with the lock of the notifier
+        // held: the callers have just taken the guard from `Notifier::user_lock()`. The write is
+        // volatile because `mmu_interval_read_begin()` reads it without that lock.
+        //
+        // SAFETY: By the type invariants the notifier is registered, and the core is calling it
+        // with this sequence number.
+        unsafe { (&raw mut (*self.notifier.inner.get()).invalidate_seq).write_volatile(self.seq) };
 
         Invalidated(PhantomData)
     }
@@ -1014,7 +1017,8 @@ impl<'a, T: Operations> Seq<'a, T> {
     pub fn lock(self) -> Option<Guard<'a, T::State, T::Backend>> {
         let guard = self.notifier.user_lock().lock();
 
-        self.validate(&guard).then_some(guard)
+        // SAFETY: The lock was taken just above.
+        unsafe { self.is_valid() }.then_some(guard)
     }
 
     /// Validates what was read, under the lock of the notifier, which is held already.
@@ -1068,9 +1072,20 @@ impl<'a, T: Operations> Seq<'a, T> {
             return false;
         }
 
-        // SAFETY: By the type invariant of `Notifier` it is registered. The lock is held under
-        // which its invalidations are published, as was just checked.
-        !unsafe { bindings::mmu_interval_read_retry(self.notifier.inner.get(), self.seq) }
+        // SAFETY: The lock is held, and is that of the notifier, as was just checked.
+        unsafe { self.is_valid() }
+    }
+
+    /// # Safety
+    ///
+    /// The lock of the notifier must be held, at least for reading.
+    #[inline]
+    unsafe fn is_valid(&self) -> bool {
+        // What `mmu_interval_read_retry()` asks.
+        //
+        // SAFETY: By the type invariant of `Notifier` it is registered. By the caller's contract
+        // the lock is held under which the number is written.
+        unsafe { (*self.notifier.inner.get()).invalidate_seq == self.seq }
     }
 
     /// Whether what was read is known to have been invalidated, as far as that can be seen without
@@ -1083,8 +1098,14 @@ impl<'a, T: Operations> Seq<'a, T> {
     #[doc(alias = "mmu_interval_check_retry")]
     #[inline]
     pub fn check_retry(&self) -> bool {
+        // What `mmu_interval_check_retry()` asks. The read is volatile because callbacks may write
+        // at the same time.
+        //
         // SAFETY: By the type invariant of `Notifier` it is registered.
-        unsafe { bindings::mmu_interval_check_retry(self.notifier.inner.get(), self.seq) }
+        let seq =
+            unsafe { (&raw const (*self.notifier.inner.get()).invalidate_seq).read_volatile() };
+
+        seq != self.seq
     }
 }
 
@@ -1132,7 +1153,8 @@ where
     pub fn read(self) -> Option<RwSemaphoreReadGuard<'a, T::State>> {
         let guard = self.notifier.user_lock().read();
 
-        self.validate_read(&guard).then_some(guard)
+        // SAFETY: The lock was taken for reading just above.
+        unsafe { self.is_valid() }.then_some(guard)
     }
 
     /// Validates what was read, under the lock of the notifier, which is held for reading already.

@@ -176,10 +176,14 @@ impl<'a> Range<'a> {
     }
 
     /// Whether the caller can wait.
+    ///
+    /// Equivalent to the C function `mmu_notifier_range_blockable()`.
     #[inline]
     pub(super) fn is_blockable(&self) -> bool {
-        // SAFETY: By the type invariant the range is valid, and its `flags` are initialized.
-        unsafe { bindings::mmu_notifier_range_blockable(self.0.get()) }
+        // SAFETY: By the type invariant `flags` is initialized and not written to.
+        let flags = unsafe { (*self.0.get()).flags };
+
+        flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE != 0
     }
 }
 

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The same drivers, written in C and in Rust: what bench.c does with either.
+ * twin_rust.rs has the same structures.
+ */
+#ifndef _BENCH_TWIN_H
+#define _BENCH_TWIN_H
+
+#include <linux/types.h>
+
+struct mm_struct;
+
+/**
+ * struct kind - a kind of notifier
+ * @size: bytes of a registration, with the data of the driver
+ * @insert: registers a notifier at @slot, which has room for it; returns an
+ *	error
+ * @remove: undoes that
+ * @work: the sum of what its callbacks were called for
+ *
+ * The range ends before @end. Notifiers that are not for a range ignore it.
+ */
+struct kind {
+	size_t size;
+	int (*insert)(void *slot, struct mm_struct *mm, unsigned long start,
+		      unsigned long end);
+	void (*remove)(void *slot);
+	unsigned long (*work)(void *slot);
+};
+
+/**
+ * struct twin - the drivers in one of the languages
+ * @name: the language
+ * @interval: an interval notifier, which refuses if its mutex is held
+ * @two_pass: an interval notifier with two passes
+ * @list: a list notifier with a start that may refuse, and the age of pages
+ * @counted: a list notifier with a start and an end
+ * @arch: a list notifier for a device that walks the CPU's page tables
+ * @section: begins and ends a non-blocking section
+ * @locked: calls @f with the mutex of an interval notifier held
+ * @read: begins a read of an interval notifier, calls @f if there is one, and
+ *	validates the read; returns whether it was valid
+ * @got: gets the notifier that there is one of for each mm, calls @f if there
+ *	is one, and puts it; returns an error
+ */
+struct twin {
+	const char *name;
+	struct kind interval;
+	struct kind two_pass;
+	struct kind list;
+	struct kind counted;
+	struct kind arch;
+	void (*section)(void);
+	void (*locked)(void *slot, void (*f)(void *arg), void *arg);
+	bool (*read)(void *slot, void (*f)(void *arg), void *arg);
+	int (*got)(struct mm_struct *mm, void (*f)(void *arg), void *arg);
+};
+
+/* Its callbacks do nothing: what is left is the core. */
+extern const struct twin twin_core;
+extern const struct twin twin_c;
+extern const struct twin twin_rust;
+
+#endif /* _BENCH_TWIN_H */

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The drivers in C, as twin_rust.rs has them in Rust.
+ */
+
+#include <linux/kernel.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include "twin.h"
+
+/*
+ * As kzalloc() would, but in words: QEMU counts each byte that memset() writes
+ * as an instruction. All sizes are multiples of one.
+ */
+static void clear(void *slot, size_t size)
+{
+	memset64(slot, 0, size / sizeof(u64));
+}
+
+/* An interval notifier. */
+struct interval {
+	struct mmu_interval_notifier sub;
+	unsigned long start;
+	unsigned long end;
+	struct mutex lock; /* for invalidated, and for readers */
+	unsigned long invalidated;
+};
+
+/* The bytes of a range that are within that of the notifier. */
+static unsigned long clipped(unsigned long from, unsigned long to,
+			     const struct mmu_notifier_range *range)
+{
+	unsigned long start = max(range->start, from);
+	unsigned long end = min(range->end, to);
+
+	return end > start ? end - start : 0;
+}
+
+static bool interval_invalidate(struct mmu_interval_notifier *sub,
+				const struct mmu_notifier_range *range,
+				unsigned long seq)
+{
+	struct interval *interval = container_of(sub, struct interval, sub);
+
+	if (mmu_notifier_range_blockable(range))
+		mutex_lock(&interval->lock);
+	else if (!mutex_trylock(&interval->lock))
+		return false;
+	mmu_interval_set_seq(sub, seq);
+	interval->invalidated += clipped(interval->start, interval->end, range);
+	mutex_unlock(&interval->lock);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops interval_ops = {
+	.invalidate = interval_invalidate,
+};
+
+static int interval_insert(void *slot, struct mm_struct *mm,
+			   unsigned long start, unsigned long end)
+{
+	struct interval *interval = slot;
+
+	clear(interval, sizeof(*interval));
+	mutex_init(&interval->lock);
+	interval->start = start;
+	interval->end = end;
+	return mmu_interval_notifier_insert(&interval->sub, mm, start,
+					    end - start, &interval_ops);
+}
+
+static void interval_remove(void *slot)
+{
+	struct interval *interval = slot;
+
+	mmu_interval_notifier_remove(&interval->sub);
+}
+
+static unsigned long interval_work(void *slot)
+{
+	struct interval *interval = slot;
+
+	return interval->invalidated;
+}
+
+static void locked(void *slot, void (*f)(void *arg), void *arg)
+{
+	struct interval *interval = slot;
+
+	mutex_lock(&interval->lock);
+	f(arg);
+	mutex_unlock(&interval->lock);
+}
+
+static bool read(void *slot, void (*f)(void *arg), void *arg)
+{
+	struct interval *interval = slot;
+	unsigned long seq = mmu_interval_read_begin(&interval->sub);
+	bool valid;
+
+	if (f)
+		f(arg);
+	mutex_lock(&interval->lock);
+	valid = !mmu_interval_read_retry(&interval->sub, seq);
+	mutex_unlock(&interval->lock);
+	return valid;
+}
+
+/*
+ * An interval notifier with two passes. There is memory for one finish, which
+ * an invalidation that begins before that does without.
+ */
+struct two_pass {
+	struct mmu_interval_notifier sub;
+	struct mmu_interval_notifier_finish finish;
+	unsigned long bytes;
+	bool finishing;
+	unsigned long start;
+	unsigned long end;
+	struct mutex lock; /* for invalidated, and for readers */
+	unsigned long invalidated;
+	atomic_long_t finished;
+};
+
+static bool two_pass_start(struct mmu_interval_notifier *sub,
+			   const struct mmu_notifier_range *range,
+			   unsigned long seq,
+			   struct mmu_interval_notifier_finish **finish)
+{
+	struct two_pass *two_pass = container_of(sub, struct two_pass, sub);
+	bool wait = mmu_notifier_range_blockable(range);
+	unsigned long bytes;
+
+	if (wait)
+		mutex_lock(&two_pass->lock);
+	else if (!mutex_trylock(&two_pass->lock))
+		return false;
+	mmu_interval_set_seq(sub, seq);
+	bytes = clipped(two_pass->start, two_pass->end, range);
+	two_pass->invalidated += bytes;
+	/* Pairs with the release of two_pass_finish(). */
+	if (wait && !smp_load_acquire(&two_pass->finishing)) {
+		WRITE_ONCE(two_pass->finishing, true);
+		two_pass->bytes = bytes;
+		*finish = &two_pass->finish;
+	} else {
+		atomic_long_add(bytes, &two_pass->finished);
+	}
+	mutex_unlock(&two_pass->lock);
+	return true;
+}
+
+static void two_pass_finish(struct mmu_interval_notifier_finish *finish)
+{
+	struct two_pass *two_pass =
+		container_of(finish, struct two_pass, finish);
+	unsigned long bytes = two_pass->bytes;
+
+	/* Pairs with the acquire: the next one may write to it. */
+	smp_store_release(&two_pass->finishing, false);
+	atomic_long_add(bytes, &two_pass->finished);
+}
+
+static const struct mmu_interval_notifier_ops two_pass_ops = {
+	.invalidate_start = two_pass_start,
+	.invalidate_finish = two_pass_finish,
+};
+
+static int two_pass_insert(void *slot, struct mm_struct *mm,
+			   unsigned long start, unsigned long end)
+{
+	struct two_pass *two_pass = slot;
+
+	clear(two_pass, sizeof(*two_pass));
+	mutex_init(&two_pass->lock);
+	two_pass->start = start;
+	two_pass->end = end;
+	return mmu_interval_notifier_insert(&two_pass->sub, mm, start,
+					    end - start, &two_pass_ops);
+}
+
+static void two_pass_remove(void *slot)
+{
+	struct two_pass *two_pass = slot;
+
+	mmu_interval_notifier_remove(&two_pass->sub);
+}
+
+static unsigned long two_pass_work(void *slot)
+{
+	struct two_pass *two_pass = slot;
+
+	return two_pass->invalidated + atomic_long_read(&two_pass->finished);
+}
+
+/* A list notifier whose start may refuse. */
+struct list {
+	struct mmu_notifier sub;
+	struct mutex lock; /* for invalidated */
+	unsigned long invalidated;
+	atomic_long_t asked;
+};
+
+static void list_release(struct mmu_notifier *sub, struct mm_struct *mm)
+{
+	struct list *list = container_of(sub, struct list, sub);
+
+	mutex_lock(&list->lock);
+	list->invalidated = 0;
+	mutex_unlock(&list->lock);
+}
+
+static int list_start(struct mmu_notifier *sub,
+		      const struct mmu_notifier_range *range)
+{
+	struct list *list = container_of(sub, struct list, sub);
+
+	if (mmu_notifier_range_blockable(range))
+		mutex_lock(&list->lock);
+	else if (!mutex_trylock(&list->lock))
+		return -EAGAIN;
+	list->invalidated += range->end - range->start;
+	mutex_unlock(&list->lock);
+	return 0;
+}
+
+/* Whether the device has used the memory: every second time. */
+static bool young(struct mmu_notifier *sub)
+{
+	struct list *list = container_of(sub, struct list, sub);
+
+	return atomic_long_fetch_add(1, &list->asked) & 1;
+}
+
+static bool list_clear_flush_young(struct mmu_notifier *sub,
+				   struct mm_struct *mm, unsigned long start,
+				   unsigned long end)
+{
+	return young(sub);
+}
+
+static bool list_clear_young(struct mmu_notifier *sub, struct mm_struct *mm,
+			     unsigned long start, unsigned long end)
+{
+	return young(sub);
+}
+
+static bool list_test_young(struct mmu_notifier *sub, struct mm_struct *mm,
+			    unsigned long addr)
+{
+	return young(sub);
+}
+
+static const struct mmu_notifier_ops list_ops = {
+	.release = list_release,
+	.invalidate_range_start = list_start,
+	.clear_flush_young = list_clear_flush_young,
+	.clear_young = list_clear_young,
+	.test_young = list_test_young,
+};
+
+static int list_insert(void *slot, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	struct list *list = slot;
+
+	clear(list, sizeof(*list));
+	mutex_init(&list->lock);
+	list->sub.ops = &list_ops;
+	return mmu_notifier_register(&list->sub, mm);
+}
+
+static void list_remove(void *slot)
+{
+	struct list *list = slot;
+
+	mmu_notifier_unregister(&list->sub, list->sub.mm);
+}
+
+static unsigned long list_work(void *slot)
+{
+	struct list *list = slot;
+
+	return list->invalidated + atomic_long_read(&list->asked);
+}
+
+/* A list notifier that counts starts against ends. */
+struct counted {
+	struct mmu_notifier sub;
+	spinlock_t lock; /* for both */
+	unsigned long active;
+	unsigned long ended;
+};
+
+static int counted_start(struct mmu_notifier *sub,
+			 const struct mmu_notifier_range *range)
+{
+	struct counted *counted = container_of(sub, struct counted, sub);
+
+	spin_lock(&counted->lock);
+	counted->active++;
+	spin_unlock(&counted->lock);
+	return 0;
+}
+
+static void counted_end(struct mmu_notifier *sub,
+			const struct mmu_notifier_range *range)
+{
+	struct counted *counted = container_of(sub, struct counted, sub);
+
+	spin_lock(&counted->lock);
+	counted->active--;
+	counted->ended++;
+	spin_unlock(&counted->lock);
+}
+
+static const struct mmu_notifier_ops counted_ops = {
+	.invalidate_range_start = counted_start,
+	.invalidate_range_end = counted_end,
+};
+
+static int counted_insert(void *slot, struct mm_struct *mm,
+			  unsigned long start, unsigned long end)
+{
+	struct counted *counted = slot;
+
+	clear(counted, sizeof(*counted));
+	spin_lock_init(&counted->lock);
+	counted->sub.ops = &counted_ops;
+	return mmu_notifier_register(&counted->sub, mm);
+}
+
+static void counted_remove(void *slot)
+{
+	struct counted *counted = slot;
+
+	mmu_notifier_unregister(&counted->sub, counted->sub.mm);
+}
+
+static unsigned long counted_work(void *slot)
+{
+	struct counted *counted = slot;
+
+	return counted->active + counted->ended;
+}
+
+/* A list notifier of a device that walks the page tables of the CPU. */
+struct arch {
+	struct mmu_notifier sub;
+	atomic_long_t flushed;
+};
+
+static void arch_invalidate(struct mmu_notifier *sub, struct mm_struct *mm,
+			    unsigned long start, unsigned long end)
+{
+	struct arch *arch = container_of(sub, struct arch, sub);
+
+	atomic_long_add(end - start, &arch->flushed);
+}
+
+static const struct mmu_notifier_ops arch_ops = {
+	.arch_invalidate_secondary_tlbs = arch_invalidate,
+};
+
+static int arch_insert(void *slot, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	struct arch *arch = slot;
+
+	clear(arch, sizeof(*arch));
+	arch->sub.ops = &arch_ops;
+	return mmu_notifier_register(&arch->sub, mm);
+}
+
+static void arch_remove(void *slot)
+{
+	struct arch *arch = slot;
+
+	mmu_notifier_unregister(&arch->sub, arch->sub.mm);
+}
+
+static unsigned long arch_work(void *slot)
+{
+	struct arch *arch = slot;
+
+	return atomic_long_read(&arch->flushed);
+}
+
+/* The one of an mm. */
+struct process {
+	struct mmu_notifier sub;
+	unsigned long released;
+};
+
+static struct mmu_notifier *process_alloc(struct mm_struct *mm)
+{
+	struct process *process = kzalloc(sizeof(*process), GFP_KERNEL);
+
+	return process ? &process->sub : ERR_PTR(-ENOMEM);
+}
+
+static void process_free(struct mmu_notifier *sub)
+{
+	kfree(container_of(sub, struct process, sub));
+}
+
+static void process_release(struct mmu_notifier *sub, struct mm_struct *mm)
+{
+	struct process *process = container_of(sub, struct process, sub);
+
+	WRITE_ONCE(process->released, 1);
+}
+
+static const struct mmu_notifier_ops process_ops = {
+	.release = process_release,
+	.alloc_notifier = process_alloc,
+	.free_notifier = process_free,
+};
+
+static int got(struct mm_struct *mm, void (*f)(void *arg), void *arg)
+{
+	struct mmu_notifier *sub = mmu_notifier_get(&process_ops, mm);
+
+	if (IS_ERR(sub))
+		return PTR_ERR(sub);
+	if (f)
+		f(arg);
+	mmu_notifier_put(sub);
+	return 0;
+}
+
+static void section(void)
+{
+	non_block_start();
+	non_block_end();
+}
+
+const struct twin twin_c = {
+	.name = "c",
+	.interval = { sizeof(struct interval), interval_insert,
+		      interval_remove, interval_work },
+	.two_pass = { sizeof(struct two_pass), two_pass_insert,
+		      two_pass_remove, two_pass_work },
+	.list = { sizeof(struct list), list_insert, list_remove, list_work },
+	.counted = { sizeof(struct counted), counted_insert, counted_remove,
+		     counted_work },
+	.arch = { sizeof(struct arch), arch_insert, arch_remove, arch_work },
+	.section = section,
+	.locked = locked,
+	.read = read,
+	.got = got,
+};
