@@ -215,8 +215,8 @@ STEPS = {f"{arch}-{name}": (arch, off) for arch in ("um", "x86_64") for name, of
          if (arch, name) != ("um", "no-lockdep")}
 
 
-def fragment(tree, off):
-    """The options for what there is of the project in `tree`."""
+def left_out(tree, off):
+    """The options that there are not yet in `tree`, or not with `off`."""
     texts = [(tree.src / path).read_text() for path in tree.ours() if pathlib.Path(path).name.startswith("Kconfig")]
     there = set(re.findall(r"^config (\w+)$", "\n".join(texts), re.M))
     ours = set(re.findall(r"^\+?config (\w+)$", "\n".join(
@@ -224,11 +224,13 @@ def fragment(tree, off):
     gone = (ours - there) | {"RUST_KERNEL_DOCTESTS"}
     if "MMU_NOTIFIER" in off or "RUST" in off:
         gone |= {name for name in ours if "MMU_NOTIFIER" in off or name != "MMU_NOTIFIER_KUNIT_TEST"}
+    if "MMU_NOTIFIER" in off:
+        gone.add("TEST_HMM")    # selects it
     if "RUST" in off:
         gone |= {"SAMPLES_RUST", "RUST_DEBUG_ASSERTIONS", "RUST_KUNIT_TESTS"}
     if "DEBUG_ATOMIC_SLEEP" in off:
         gone |= {name for name in ours if name.startswith("RUST_")}
-    return gone, off
+    return gone
 
 
 def build_steps(names):
@@ -259,10 +261,10 @@ def build_steps(names):
 
 def build_step(tree, name):
     arch, off = STEPS[name]
-    gone, off = fragment(tree, off)
+    gone = left_out(tree, off) | set(off)
     names = [".kunitconfig", "uml.config" if arch == "um" else "x86_64.config"]
     lines = "".join(build.fragment_text(fragment) for fragment in names).splitlines()
-    lines = [line for line in lines if not re.match(rf"CONFIG_({'|'.join(gone | set(off))})=", line)]
+    lines = [line for line in lines if not re.match(rf"CONFIG_({'|'.join(gone)})=", line)]
     text = "\n".join(lines + [f"# CONFIG_{option} is not set" for option in off]) + "\n"
     build.CONFIGS[name] = (arch, [text], 300)
     folders = [folder for folder in FOLDERS if "RUST" not in off or "rust" not in folder]

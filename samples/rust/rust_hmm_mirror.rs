@@ -219,7 +219,7 @@ impl MiscDevice for Device {
         Ok(0)
     }
 
-    /// Pages that are not the process's own, among which it cannot tell those that are.
+    /// Maps pages of the driver, zeroed, among which the process may get some of its own.
     fn mmap(_me: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
         let vma = vma.set_mixedmap();
 
@@ -325,11 +325,14 @@ impl Device {
 
     /// Fails if the device has a page for itself.
     fn check_exclusive(&self, cmd: &Cmd) -> Result {
-        let pages = self.mirror.lock();
-        let mut addrs = cmd.memory.clone().step_by(PAGE_SIZE);
-
-        if addrs.any(|addr| pages.is_exclusive(addr)) {
-            return Err(EPERM);
+        for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
+            // The range may be as large as the address space.
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
+            if self.mirror.lock().is_exclusive(addr) {
+                return Err(EPERM);
+            }
         }
         Ok(())
     }

@@ -164,7 +164,7 @@ impl MmapReadGuard<'_> {
     /// - [`EFAULT`] if there is no anonymous memory at the address, or the process may not read it.
     /// - [`EINTR`] if the current task is being killed.
     /// - [`ENOMEM`] if there is no memory for the page.
-    /// - [`EHWPOISON`] if the page is broken.
+    /// - `EHWPOISON` if the page is broken.
     ///
     /// # Examples
     ///

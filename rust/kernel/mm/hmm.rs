@@ -334,7 +334,7 @@ impl<'a> Range<'a> {
     ///   was not handled.
     /// - [`EPERM`] if it may not be written to, but should.
     /// - [`ENOMEM`] if there is no memory for a page.
-    /// - [`EHWPOISON`] if a page is broken.
+    /// - `EHWPOISON` if a page is broken.
     #[doc(alias = "hmm_range_fault")]
     #[inline]
     pub fn fault<T: Operations>(
