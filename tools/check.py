@@ -25,6 +25,7 @@ TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 BUILDS = {
     "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE + TWINS], 30),
     "check-no-mmu-notifier": ("um", [".kunitconfig", "uml.config", LITTLE + """\
+# CONFIG_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
 # CONFIG_SAMPLE_RUST_MMU_MIRROR is not set
@@ -84,7 +85,9 @@ def partial(name, *words):
     """A build of the kernel crate and what is ours outside of it."""
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
-        build(tree, name, *words, *folders, *([f"{PROBE}.o"] if CONFIGS[name][0] == "x86_64" else []))
+        probe = [f"{PROBE}.o"] if CONFIGS[name][0] == "x86_64" else []
+        tests = ["mm/tests/mmu_notifier_kunit.o"] if words else []
+        build(tree, name, *words, *folders, *probe, *tests)
     return check
 
 
