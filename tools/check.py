@@ -94,6 +94,8 @@ def partial(name, *words):
 def rustdoc(tree):
     """The documentation of the kernel crate; made again only if one of our files or the toolchain changed."""
     obj = tree.root / "check-warnings"
+    if not (obj / ".configured").exists():
+        raise Failure("check-warnings is not configured")
     digest = hashlib.sha256((obj / ".configured").read_bytes())
     for path in sorted(path for path in tree.ours() if path.endswith(".rs")):
         digest.update(path.encode() + (tree.src / path).read_bytes())
