@@ -5,7 +5,6 @@
 use kernel::prelude::*;
 
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
-#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod gup;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod hmm;
