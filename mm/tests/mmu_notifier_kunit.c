@@ -251,6 +251,15 @@ static struct mmu_notifier_range pages(struct kunit *test, unsigned long first,
 	return range;
 }
 
+static void invalidate(struct kunit *test, unsigned long first,
+		       unsigned long end)
+{
+	struct mmu_notifier_range range = pages(test, first, end);
+
+	mmu_notifier_invalidate_range_start(&range);
+	mmu_notifier_invalidate_range_end(&range);
+}
+
 /* A task that calls a function that may have to wait. */
 struct waiter {
 	struct work_struct work;
@@ -318,12 +327,8 @@ static void interval_is_half_open(struct kunit *test)
 	};
 
 	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct mmu_notifier_range range =
-			pages(test, cases[i].first, cases[i].end);
-
 		interval->called = 0;
-		mmu_notifier_invalidate_range_start(&range);
-		mmu_notifier_invalidate_range_end(&range);
+		invalidate(test, cases[i].first, cases[i].end);
 		KUNIT_EXPECT_EQ_MSG(test, interval->called, cases[i].called,
 				    "pages %lu to %lu", cases[i].first,
 				    cases[i].end);
@@ -363,7 +368,6 @@ static void insert_checks_the_range(struct kunit *test)
 static void insert_with_the_mmap_lock(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
-	struct mmu_notifier_range range = pages(test, 0, 1);
 	struct test_interval interval = { .ctx = ctx };
 	int ret;
 
@@ -373,8 +377,7 @@ static void insert_with_the_mmap_lock(struct kunit *test)
 	mmap_write_unlock(ctx->mm);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval.called, 1);
 	mmu_interval_notifier_remove(&interval.sub);
 }
@@ -445,10 +448,7 @@ static void each_invalidation_has_its_seq(struct kunit *test)
 	unsigned long last = mmu_interval_read_begin(&interval->sub);
 
 	for (int i = 0; i < 3; i++) {
-		struct mmu_notifier_range range = pages(test, 0, 1);
-
-		mmu_notifier_invalidate_range_start(&range);
-		mmu_notifier_invalidate_range_end(&range);
+		invalidate(test, 0, 1);
 		KUNIT_EXPECT_EQ(test, interval->seq, last + 2);
 		last = interval->seq;
 	}
@@ -484,7 +484,6 @@ static void inserted_while_others_invalidate(struct kunit *test)
 {
 	struct test_interval *first = insert(test, 8, 9, &interval_ops);
 	struct mmu_notifier_range range = pages(test, 0, 1);
-	struct mmu_notifier_range nested = pages(test, 0, 1);
 	struct test_interval *interval;
 	struct waiter *waiter;
 
@@ -496,9 +495,8 @@ static void inserted_while_others_invalidate(struct kunit *test)
 	/* The range is taken for one that includes it. */
 	waiter = run(test, read_begin_fn, interval);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
-	mmu_notifier_invalidate_range_start(&nested);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
-	mmu_notifier_invalidate_range_end(&nested);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	mmu_notifier_invalidate_range_end(&range);
 	expect_returned(test, waiter);
@@ -513,15 +511,13 @@ static void insert_is_deferred(struct kunit *test)
 {
 	struct test_interval *first = insert(test, 0, 1, &interval_ops);
 	struct mmu_notifier_range range = pages(test, 0, 1);
-	struct mmu_notifier_range nested = pages(test, 0, 1);
 	struct test_interval *interval;
 	struct waiter *waiter;
 
 	/* The tree may not change. */
 	mmu_notifier_invalidate_range_start(&range);
 	interval = insert(test, 0, 1, &interval_ops);
-	mmu_notifier_invalidate_range_start(&nested);
-	mmu_notifier_invalidate_range_end(&nested);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, first->called, 2);
 	KUNIT_EXPECT_EQ(test, interval->called, 0);
 	waiter = run(test, read_begin_fn, interval);
@@ -529,9 +525,7 @@ static void insert_is_deferred(struct kunit *test)
 	mmu_notifier_invalidate_range_end(&range);
 	expect_returned(test, waiter);
 
-	range = pages(test, 0, 1);
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
 
 	kfree(waiter);
@@ -553,9 +547,7 @@ static void deferred_insert_is_removed(struct kunit *test)
 	expect_returned(test, waiter);
 	mmu_notifier_invalidate_range_end(&range);
 
-	range = pages(test, 0, 1);
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, first->called, 2);
 	KUNIT_EXPECT_EQ(test, interval->called, 0);
 
@@ -568,23 +560,19 @@ static void remove_waits_for_the_end(struct kunit *test)
 {
 	struct test_interval *interval = insert(test, 0, 1, &interval_ops);
 	struct mmu_notifier_range range = pages(test, 0, 1);
-	struct mmu_notifier_range nested = pages(test, 0, 1);
 	struct waiter *waiter;
 
 	mmu_notifier_invalidate_range_start(&range);
 	waiter = run(test, remove_fn, interval);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	/* Until then it is called. */
-	mmu_notifier_invalidate_range_start(&nested);
-	mmu_notifier_invalidate_range_end(&nested);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 2);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	mmu_notifier_invalidate_range_end(&range);
 	expect_returned(test, waiter);
 
-	range = pages(test, 0, 1);
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 2);
 
 	kfree(waiter);
@@ -783,12 +771,10 @@ static void two_passes_in_order(struct kunit *test)
 	struct test_interval *first = insert(test, 0, 1, &two_pass_ops);
 	struct test_interval *single = insert(test, 1, 2, &two_pass_ops);
 	struct test_interval *last = insert(test, 2, 3, &two_pass_ops);
-	struct mmu_notifier_range range = pages(test, 0, 3);
 
 	first->two_passes = true;
 	last->two_passes = true;
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 3);
 
 	KUNIT_EXPECT_EQ(test, first->order, 1);
 	KUNIT_EXPECT_EQ(test, single->order, 2);
@@ -876,13 +862,11 @@ static void release_at_exit(struct kunit *test)
 static void release_at_unregister(struct kunit *test)
 {
 	struct test_list *list = list_register(test, &list_ops);
-	struct mmu_notifier_range range = pages(test, 0, 1);
 
 	mmu_notifier_unregister(&list->sub, list->ctx->mm);
 	KUNIT_EXPECT_EQ(test, list->released, 1);
 
-	mmu_notifier_invalidate_range_start(&range);
-	mmu_notifier_invalidate_range_end(&range);
+	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, list->started, 0);
 	kfree(list);
 }
