@@ -189,7 +189,8 @@ def mails(tree):
         checkpatch(tree, [["--ignore", "FILE_PATH_CHANGES", mail] for mail in found])
         for mail in found:
             to = series.recipients(tree, [mail])
-            if not any("<" in who for who in to) or not any("@vger" not in who or "rust" in who for who in to):
+            lists = {who for who in to if "<" not in who}
+            if len(lists) == len(to) or lists <= {"linux-kernel@vger.kernel.org"}:
                 raise Failure(f"{mail.name} has nobody to go to but {', '.join(to)}")
 
 

@@ -30,7 +30,6 @@ class Patch:
 
     def __init__(self, path):
         self.path = path
-        self.name = path.stem
         self.group = path.parent.name
         header, self.diff = re.split(r"^---\n", path.read_text(), maxsplit=1, flags=re.M)
         fields, self.body = header.split("\n\n", 1)
@@ -65,10 +64,10 @@ def without_later_modules(path, text, later):
     return re.sub(r"\n{3,}", "\n\n", kept) if kept != text else text
 
 
-def git(repo, *words, **kwargs):
+def git(repo, *words):
     """Run git in `repo` as the author, with nobody's configuration."""
-    result = subprocess.run(["git", "-C", repo, *map(str, words)], env=identity(), stdin=kwargs.pop("stdin", subprocess.DEVNULL),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+    result = subprocess.run(["git", "-C", repo, *map(str, words)], env=identity(), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode:
         raise Failure(f"git {words[0]}: {result.stdout.strip()}")
     return result.stdout.strip()
