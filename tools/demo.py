@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The OOM story as a table: tests/vm/oom.sh with three drivers, and what the kernel said about each."""
+"""The OOM story as a table: tests/vm/oom.sh with four drivers, and what the kernel said about each."""
 
 import re
 
@@ -13,6 +13,7 @@ DRIVERS = {
     "lets-go": "lets go of the memory",
     "refuses": "refuses three times, then lets go",
     "sleeps": "sleeps, and then lets go",
+    "hmm": "is the test device of HMM",
 }
 
 WAYS = {
@@ -55,7 +56,7 @@ def table(found, way):
     for driver, text in DRIVERS.items():
         story, said = found[way, driver]
         print(f"  {text:34} {reaper(story, said):30} {int(story['ms']) / 1000:15.2f} s "
-              f"{int(story['freed_kb']) // 1024:5} MiB {story['nonblock']:>9} {story['refused']:>7}")
+              f"{int(story['freed_kb']) // 1024:5} MiB {story.get('nonblock', '-'):>9} {story.get('refused', '-'):>7}")
 
 
 def place(tree, obj, said):

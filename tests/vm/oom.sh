@@ -1,23 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# memory: 192M
+# memory: 256M
 # timeout: 240
 #
 # The OOM story, see oom_story.c: three ways to ask for the memory of a dying
-# process, and four drivers that are asked. `make demo` shows it as a table.
+# process, four drivers that are asked, and the HMM driver. `make demo` shows it
+# as a table.
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
-drivers=$(echo ${drivers:-lets-go,refuses,sleeps,never} | tr , " ")
+drivers=$(echo ${drivers:-lets-go,refuses,sleeps,never,hmm} | tr , " ")
 
 # run WAY DRIVER: one story, with the driver loaded anew
 run() {
+	module=rust_mmu_mirror params=
 	case $2 in
-	lets-go) params= ;;
 	refuses) params=refuse=3 ;;
 	sleeps) params=sleep=1 ;;
 	never) params=refuse=-1 ;;
+	hmm) module=rust_hmm_mirror ;;
 	esac
-	insmod /lib/modules/rust_mmu_mirror.ko $params || return
+	insmod /lib/modules/$module.ko $params || return
 
 	echo "story: $1 $2" >/dev/kmsg
 	[ $2 = sleeps ] &&
@@ -27,7 +29,7 @@ run() {
 	[ $2 = sleeps ] && echo "expect-report: end" >/dev/kmsg
 	echo "story: end" >/dev/kmsg
 
-	rmmod rust_mmu_mirror
+	rmmod $module
 }
 
 # stories: what is told, a line each

@@ -10,8 +10,9 @@
  *	oom		the system is out of memory, and the OOM killer strikes
  *	memcg		a memory cgroup is
  *	mrelease	the process is killed by hand, then process_mrelease(2)
- * DRIVER is what the driver was told to do in the non-blocking callback:
+ * DRIVER is what rust_mmu_mirror was told to do in the non-blocking callback:
  *	lets-go, refuses (a few times), never, sleeps
+ * or hmm, which is rust_hmm_mirror.
  *
  * Prints one KTAP result, preceded by a line "# story key=value ...".
  */
@@ -33,6 +34,8 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include <lib/test_hmm_uapi.h>
+
 #include "held.h"
 #include "mirror.h"
 
@@ -42,12 +45,15 @@
 #define ENOUGH		((long)(MEMORY / 1024) * 3 / 4)
 #define CGROUP		"/sys/fs/cgroup/story"
 #define CGROUP_MAX	"67108864"	/* twice that */
+#define HMM_DEVICE	"/dev/hmm_dmirror0"
 
 /* Shared between the processes. */
 static struct {
 	atomic_int held;	/* the thread that is held */
 	atomic_int ready;	/* the memory is mirrored */
 	atomic_int enough;	/* the hog need not go on */
+	atomic_int hmm;		/* the victim's file of the HMM driver */
+	char *mem;		/* what is mirrored, in the victim */
 } *shared;
 
 static double now(void)
@@ -65,11 +71,6 @@ static void write_file(const char *path, const char *text)
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
 		die(path);
 	close(fd);
-}
-
-static void oom_score_adj(const char *adj)
-{
-	write_file("/proc/self/oom_score_adj", adj);
 }
 
 static FILE *open_file(const char *path)
@@ -115,21 +116,74 @@ static long anon_kb(pid_t tid)
 	return sum(path, "RssAnon: %ld");
 }
 
-/* The process that is to lose its memory. */
+/* How often the cgroup was out of memory. */
+static long memcg_ooms(void)
+{
+	return sum(CGROUP "/memory.events", "oom %ld");
+}
+
+/* Has the HMM driver read a mebibyte of the victim. */
+static int hmm_read(int hmm, char *mem)
+{
+	static char data[MiB];
+	struct hmm_dmirror_cmd cmd = {
+		.addr = (uintptr_t)mem,
+		.ptr = (uintptr_t)data,
+		.npages = MiB / 4096,
+	};
+
+	return ioctl(hmm, HMM_DMIRROR_READ, &cmd);
+}
+
+/* Whether the HMM driver can read none of the victim's memory any more. */
+static int hmm_has_let_go(int hmm)
+{
+	for (char *mem = shared->mem; mem < shared->mem + MEMORY; mem += MiB)
+		if (!hmm_read(hmm, mem) || errno != EFAULT)
+			return 0;
+	return 1;
+}
+
+/* The victim's file: the HMM driver mirrors the process that opens it. */
+static int get_hmm(pid_t pid)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	int hmm = syscall(SYS_pidfd_getfd, pidfd, shared->hmm, 0);
+
+	if (hmm < 0)
+		die("pidfd_getfd");
+	close(pidfd);
+	return hmm;
+}
+
+/* The process that is to lose its memory; @mirror is -1 for the HMM driver. */
 static void victim(int mirror)
 {
 	pthread_t thread;
 	char *mem;
 
-	oom_score_adj("1000");
+	/* Whatever others have, this one is killed first. */
+	write_file("/proc/self/oom_score_adj", "1000");
 	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED)
 		die("mmap");
-	if (mirror_map(mirror, mem, MEMORY))
-		die("MMU_MIRROR_MAP");
-	if (mirror_prefetch(mirror, mem, MEMORY))
-		die("MMU_MIRROR_PREFETCH");
+	shared->mem = mem;
+	if (mirror < 0) {
+		shared->hmm = open(HMM_DEVICE, O_RDWR);
+		if (shared->hmm < 0)
+			die(HMM_DEVICE);
+		/* Else it would read the zero page, of which none comes back. */
+		memset(mem, 1, MEMORY);
+		for (; mem < shared->mem + MEMORY; mem += MiB)
+			if (hmm_read(shared->hmm, mem))
+				die("HMM_DMIRROR_READ");
+	} else {
+		if (mirror_map(mirror, mem, MEMORY))
+			die("MMU_MIRROR_MAP");
+		if (mirror_prefetch(mirror, mem, MEMORY))
+			die("MMU_MIRROR_PREFETCH");
+	}
 	if (pthread_create(&thread, NULL, held_thread, NULL))
 		die("pthread_create");
 	while (!*held)
@@ -139,11 +193,12 @@ static void victim(int mirror)
 		pause();
 }
 
-/* The process that takes memory until another has to give. */
+/*
+ * The process that takes memory until another has to give. It has more than any
+ * but the victim: if the reaper does not get that memory, this one is next.
+ */
 static void hog(void)
 {
-	/* If the reaper does not get the victim's memory, this one is next. */
-	oom_score_adj("500");
 	while (!shared->enough) {
 		char *mem = mmap(NULL, MiB, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -187,16 +242,16 @@ int main(int argc, char **argv)
 	const char *driver = argc > 2 ? argv[2] : "";
 	int memcg = !strcmp(way, "memcg"), by_hand = !strcmp(way, "mrelease");
 	int never = !strcmp(driver, "never"), refuses = !strcmp(driver, "refuses");
+	int mirror = -1, hmm = !strcmp(driver, "hmm"), eagain = 0, good;
+	struct mmu_mirror_stats stats = { 0 };
 	unsigned long long cycles = 0;
-	int mirror, eagain = 0, good;
-	struct mmu_mirror_stats stats;
 	double killed, back, limit;
 	pid_t pid, hog_pid = 0;
-	long used, freed;
+	long used, freed, ooms = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!memcg && !by_hand && strcmp(way, "oom")) {
-		fprintf(stderr, "usage: %s oom|memcg|mrelease lets-go|refuses|never|sleeps\n",
+		fprintf(stderr, "usage: %s oom|memcg|mrelease lets-go|refuses|never|sleeps|hmm\n",
 			argv[0]);
 		return 2;
 	}
@@ -206,14 +261,17 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		die("mmap");
 	held = &shared->held;
-	mirror = open(MIRROR_DEVICE, O_RDWR);
-	if (mirror < 0)
-		die(MIRROR_DEVICE);
+	if (!hmm) {
+		mirror = open(MIRROR_DEVICE, O_RDWR);
+		if (mirror < 0)
+			die(MIRROR_DEVICE);
+	}
 	if (memcg) {
 		write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
 		if (mkdir(CGROUP, 0755) && errno != EEXIST)
 			die(CGROUP);
 		write_file(CGROUP "/memory.max", CGROUP_MAX);
+		ooms = memcg_ooms();
 	}
 
 	pid = fork();
@@ -228,6 +286,8 @@ int main(int argc, char **argv)
 		nap();
 	}
 	hold(*held);
+	if (hmm)
+		hmm = get_hmm(pid);
 
 	if (by_hand) {
 		kill(pid, SIGKILL);
@@ -251,7 +311,8 @@ int main(int argc, char **argv)
 	limit = killed + (by_hand ? 2 : 6);
 	do {
 		nap();
-		stats = mirror_stats(mirror);
+		if (!hmm)
+			stats = mirror_stats(mirror);
 		/* The reaper gives up on the process then. */
 		if (stats.refused == 10)
 			break;
@@ -268,12 +329,18 @@ int main(int argc, char **argv)
 		freed = used - used_kb(memcg);
 	} while (freed < ENOUGH && now() < limit);
 
-	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld nonblock=%llu refused=%llu dropped=%llu pages=%llu eagain=%d cycles=%llu\n",
-	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024,
-	       stats.nonblock, stats.refused, stats.dropped, stats.pages, eagain, cycles);
+	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld eagain=%d cycles=%llu",
+	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024, eagain, cycles);
+	if (!hmm)
+		printf(" nonblock=%llu refused=%llu dropped=%llu pages=%llu",
+		       stats.nonblock, stats.refused, stats.dropped, stats.pages);
+	printf("\n");
 
 	/* What has to be seen, if the kernel and the driver do as they say. */
-	if (never) {
+	if (hmm) {
+		good = freed >= ENOUGH && hmm_has_let_go(hmm);
+		close(hmm);
+	} else if (never) {
 		good = stats.dropped == 0 && stats.pages == MEMORY / 4096 &&
 		       stats.nonblock == 10 && stats.refused == 10;
 	} else {
@@ -284,6 +351,11 @@ int main(int argc, char **argv)
 	}
 	if (by_hand && (unsigned long long)eagain != stats.refused)
 		good = 0;
+	/* With too little memory the whole system is out of it before the cgroup. */
+	if (memcg && memcg_ooms() == ooms) {
+		printf("# the cgroup was not out of memory\n");
+		good = 0;
+	}
 	printf("%s 1 %s %s\n", good ? "ok" : "not ok", way, driver);
 
 	/* Let the thread go, and everybody else too. */
