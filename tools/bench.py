@@ -79,6 +79,8 @@ UNITS = {4096: "4 KiB", 1 << 21: "2 MiB", 1 << 30: "1 GiB"}
 
 # A time that spreads more than that tells nothing.
 NOISE = 0.25
+# In nanoseconds: a clock may have steps of 10, and is read twice for what is measured and twice for the loop around it.
+STEPS = 40
 
 # Where it is more: letters of FOOTNOTES, and what it is at most then.
 EXCEPTIONS = {
@@ -119,9 +121,11 @@ class Costs:
 
     def __init__(self, text):
         self.raw = {}
+        self.batch = {}
         for case, size, hits, others, who, batch, *quartiles in COST.findall(text):
             key = case, int(size), int(hits), int(others)
             self.raw.setdefault(key, {})[who] = [int(n) / int(batch) for n in quartiles]
+            self.batch[key] = int(batch)
         for who in sorted({who for who, _ in STORY.findall(text)}):
             cycles = sorted(int(cycles) / STORY_PAGES for name, cycles in STORY.findall(text) if name == who)
             key = "reap", STORY_PAGES * 4096, 1, 0
@@ -139,8 +143,9 @@ class Costs:
         return self.raw[key][who][1] - self.raw[key]["core"][1]
 
     def spread(self, key):
-        """The distance of the quartiles from each other in parts of the cost, of C or Rust, whichever is larger."""
-        return max((self.raw[key][who][2] - self.raw[key][who][0]) / max(self.whole(key, who), 1)
+        """How far apart times are in parts of the cost, of C or Rust, whichever is larger: the quartiles or the clock."""
+        steps = STEPS / self.batch[key]
+        return max(max(self.raw[key][who][2] - self.raw[key][who][0], steps) / max(self.whole(key, who), 1)
                    for who in ("c", "rust"))
 
 

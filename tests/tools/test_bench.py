@@ -61,6 +61,10 @@ class Sums(unittest.TestCase):
     def test_spread_is_the_larger_one(self):
         self.assertEqual(bench.Costs(LOG).spread(START), 5 / 20)
 
+    def test_steps_of_the_clock_are_noise(self):
+        quick = "".join(cost("list-start", who, 1, n, n, n) for who, n in {"loop": 20, "c": 90, "rust": 70}.items())
+        self.assertGreater(bench.Costs(quick).spread(START), bench.NOISE)
+
     def test_nothing_has_no_ratio(self):
         self.assertIsNone(bench.ratio(0, 0))
         self.assertEqual(bench.ratio(7, 0), 7)
