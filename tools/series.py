@@ -19,7 +19,7 @@ import tempfile
 import time
 
 import build
-from common import Failure, NEWEST, PROJECT, VERSION, environment, main, output
+from common import Failure, NEWEST, PROJECT, VERSION, environment, locked, main, output
 from tree import Tree, patched_paths, patches, prepared, project_files, sync, unpack
 
 OUT = PROJECT / "series"
@@ -237,18 +237,20 @@ def build_steps(names):
     for name in names or STEPS:
         if name not in STEPS:
             raise Failure(f"no configuration {name}: there are {', '.join(STEPS)}")
-    with prepared() as origin, tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+    # A folder of its own, so that the other commands can be used meanwhile.
+    with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
-        tree = Tree(origin.root / "series")
-        tree.root.mkdir(exist_ok=True)
+        with prepared() as origin:
+            base(origin, repo)
+            states = [(patch, {path: (repo / path).read_bytes() for path in git(repo, "ls-files").splitlines()})
+                      for patch in commits(origin, repo)]
+    tree = Tree(origin.root / "series")
+    with locked(tree.root):
         if not tree.manifest.exists():
             archive = f"linux-source-{VERSION}.tar.xz"
             (tree.root / archive).unlink(missing_ok=True)
             (tree.root / archive).symlink_to(origin.root / archive)
             unpack(tree)
-        base(origin, repo)
-        states = [(patch, {path: (repo / path).read_bytes() for path in git(repo, "ls-files").splitlines()})
-                  for patch in commits(origin, repo)]
         for name in names or STEPS:
             print(f"{name}:")
             for number, (patch, state) in enumerate(states, 1):
