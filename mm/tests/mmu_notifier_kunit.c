@@ -46,6 +46,7 @@ struct test_list {
 	struct mmu_notifier sub;
 	struct test_context *ctx;
 	bool refuse;
+	bool refuse_always;
 	bool young;
 	int started;
 	int ended;
@@ -133,7 +134,8 @@ static int list_start(struct mmu_notifier *sub,
 	list->started++;
 	list->order = ++list->ctx->calls;
 	list->sections = sections();
-	if (list->refuse && !mmu_notifier_range_blockable(range))
+	if (list->refuse_always ||
+	    (list->refuse && !mmu_notifier_range_blockable(range)))
 		return -EAGAIN;
 	return 0;
 }
@@ -708,6 +710,30 @@ static void refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
 	remove(refuses);
 }
 
+static void list_refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
+{
+	struct test_interval *interval = insert(test, 0, 1, &interval_ops);
+	struct test_list *refuses = list_register(test, &refusing_ops);
+	struct mmu_notifier_range range = pages(test, 0, 1);
+	struct waiter *waiter;
+
+	refuses->refuse_always = true;
+	kunit_warning_suppress(test) {
+		mmu_notifier_invalidate_range_start(&range);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+
+	/* The caller is not told, and so it is still under way. */
+	waiter = run(test, read_begin_fn, interval);
+	KUNIT_EXPECT_TRUE(test, waits(waiter));
+	mmu_notifier_invalidate_range_end(&range);
+	expect_returned(test, waiter);
+	kfree(waiter);
+
+	remove(interval);
+	list_unregister(refuses);
+}
+
 static void callbacks_are_in_a_section(struct kunit *test)
 {
 	struct test_interval *interval = insert(test, 0, 1, &interval_ops);
@@ -1049,6 +1075,7 @@ static struct kunit_case mmu_notifier_test_cases[] = {
 	KUNIT_CASE(list_refuses_before_others),
 	KUNIT_CASE(nobody_refuses),
 	KUNIT_CASE(refusal_of_a_blockable_range_is_warned_of),
+	KUNIT_CASE(list_refusal_of_a_blockable_range_is_warned_of),
 	KUNIT_CASE(callbacks_are_in_a_section),
 	KUNIT_CASE(unwinding_is_in_a_section),
 	KUNIT_CASE(two_passes_in_order),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/set_memory.h>
@@ -18,6 +19,11 @@ __rust_helper unsigned long rust_helper_page_to_pfn(const struct page *page)
 __rust_helper bool rust_helper_kernel_page_present(struct page *page)
 {
 	return kernel_page_present(page);
+}
+
+__rust_helper bool rust_helper_is_pci_p2pdma_page(const struct page *page)
+{
+	return is_pci_p2pdma_page(page);
 }
 
 __rust_helper bool rust_helper_is_zero_pfn(unsigned long pfn)

@@ -7,6 +7,11 @@ __rust_helper bool rust_helper_try_module_get(struct module *module)
 	return try_module_get(module);
 }
 
+__rust_helper bool rust_helper_module_is_coming(struct module *module)
+{
+	return module_is_coming(module);
+}
+
 __rust_helper void rust_helper_module_put(struct module *module)
 {
 	module_put(module);

@@ -2,9 +2,15 @@
 
 //! A module with a list notifier that never lets go without blocking.
 //!
-//! It is for the process that loads it, until the module is unloaded.
+//! It is for the process that opens `/dev/list_refuses`, until that is closed.
 
 use kernel::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
     mm::mmu_notifier::{
         Operations,
         Range,
@@ -23,6 +29,22 @@ module! {
     license: "GPL",
 }
 
+#[pin_data]
+struct ListRefuses {
+    #[pin]
+    _dev: MiscDeviceRegistration<Device>,
+}
+
+impl kernel::InPlaceModule for ListRefuses {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _dev <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"list_refuses",
+            }),
+        })
+    }
+}
+
 struct Refuses;
 
 #[vtable]
@@ -36,17 +58,26 @@ impl Operations for Refuses {
     }
 }
 
-struct ListRefuses {
-    _registration: Pin<KBox<Registration<Refuses>>>,
+/// An open file.
+#[pin_data]
+struct Device {
+    #[pin]
+    _registration: Registration<Refuses>,
 }
 
-impl kernel::Module for ListRefuses {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+#[vtable]
+impl MiscDevice for Device {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
         let task = kernel::current!();
         let mm = task.mm().ok_or(EINVAL)?;
 
-        Ok(Self {
-            _registration: KBox::try_pin_init(Registration::new(mm, Ok(Refuses)), GFP_KERNEL)?,
-        })
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                _registration <- Registration::new(mm, Ok(Refuses)),
+            }? Error),
+            GFP_KERNEL,
+        )
     }
 }

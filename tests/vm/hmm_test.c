@@ -220,6 +220,45 @@ TEST_F(hmm, what_may_not_be_done_fails)
 }
 
 /* The kernel has no map of it, and would oops. */
+TEST_F(hmm, exclusive_in_a_private_mapping_of_a_file)
+{
+	int fds[] = { self->fd, self->other_fd };
+	int file = memfd_create("private", 0);
+	char *mem;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, self->page));
+	mem = mmap(NULL, self->page, PROT_READ | PROT_WRITE, MAP_PRIVATE, file,
+		   0);
+	ASSERT_NE(MAP_FAILED, mem);
+
+	/* The first gets a copy of the page, and others one that is exclusive. */
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, command(fds[i % 2], HMM_DMIRROR_EXCLUSIVE, mem,
+				     self->data, 1));
+	munmap(mem, self->page);
+	close(file);
+}
+
+/*
+ * The process has given up what is in the pages, and may write to them still.
+ * What the device writes must not be taken for given up.
+ */
+TEST_F(hmm, what_is_written_is_kept)
+{
+	size_t half = self->len / 2;
+
+	memset(self->mem, 'a', self->len);
+	ASSERT_EQ(0, madvise(self->mem, self->len, MADV_FREE));
+	memset(self->data, 'd', half);
+	EXPECT_EQ(1, command(self->fd, HMM_DMIRROR_WRITE, self->mem, self->data,
+			     PAGES / 2));
+	ASSERT_EQ(0, madvise(self->mem, self->len, MADV_PAGEOUT));
+	EXPECT_TRUE(is_filled(self->mem, 'd', half));
+	/* Else nothing was reclaimed. */
+	EXPECT_TRUE(is_filled(self->mem + half, 0, half));
+}
+
 TEST_F(hmm, secret_memory_stays_secret)
 {
 	int fd = syscall(SYS_memfd_secret, 0);

@@ -15,18 +15,19 @@
 #include "mirror.h"
 
 #define MEMORY		(1024UL * 1024)
-#define MODULE		"/lib/modules/list_refuses.ko"
+#define REFUSES		"/dev/list_refuses"
 #define EXIT_SECONDS	10
 
 static void victim(void)
 {
 	int mirror = open(MIRROR_DEVICE, O_RDWR);
-	int module = open(MODULE, O_RDONLY);
 	pthread_t thread;
 	char *mem;
 
-	if (mirror < 0 || module < 0)
-		die("open");
+	if (mirror < 0)
+		die(MIRROR_DEVICE);
+	if (open(REFUSES, O_RDWR) < 0)
+		die(REFUSES);
 	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED)
@@ -34,9 +35,6 @@ static void victim(void)
 	if (mirror_map(mirror, mem, MEMORY) ||
 	    mirror_prefetch(mirror, mem, MEMORY))
 		die("mirror");
-	/* Its notifier is for the process that loads it. */
-	if (syscall(SYS_finit_module, module, "", 0))
-		die(MODULE);
 	if (pthread_create(&thread, NULL, held_thread, NULL))
 		die("pthread_create");
 	for (;;)

@@ -5,7 +5,7 @@
 #
 # Memory is asked for by process_mrelease(2), and one of two notifiers refuses.
 
-insmod /lib/modules/rust_mmu_mirror.ko || exit
+insmod /lib/modules/rust_mmu_mirror.ko && insmod /lib/modules/list_refuses.ko || exit
 mrelease
 code=$?
 # A process that hangs keeps the mirror.

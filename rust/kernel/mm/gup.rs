@@ -24,9 +24,9 @@ use core::{
 /// A reference to a page of anonymous user memory, to read from.
 ///
 /// The page stays allocated while the reference exists, but the process may lose it at any time,
-/// by unmapping it or by getting a copy in its place. A driver that wants to follow has an
-/// [MMU notifier](super::mmu_notifier), and drops the reference when that says so. While it does
-/// not, the memory cannot be reclaimed.
+/// by unmapping it or by getting a copy in its place, and share it with a child by `fork(2)`. A
+/// driver that wants to follow has an [MMU notifier](super::mmu_notifier), and drops the reference
+/// when that says so. While it does not, the memory cannot be reclaimed.
 ///
 /// Dropping it does not sleep.
 ///
@@ -70,6 +70,14 @@ impl Drop for UserPage {
 ///
 /// See [`UserPage`].
 ///
+/// It is a reference and no pin: reclaim does not even ask the notifiers about memory that is
+/// pinned, see `shrink_folio_list()`. So nothing keeps the page with the process, and after a
+/// `fork(2)` what is written to it may be seen by the child. To write to it is for a driver that
+/// has an [MMU notifier](super::mmu_notifier), and has seen under its lock that there was no
+/// invalidation since: case 3 of [pin_user_pages()].
+///
+/// [pin_user_pages()]: https://docs.kernel.org/core-api/pin_user_pages.html
+///
 /// # Invariants
 ///
 /// The reference was taken with `FOLL_WRITE` and `FOLL_ANON`.
@@ -81,7 +89,8 @@ impl UserPageMut {
     /// The process and others may access the page at the same time, in which case they may see any
     /// mixture of old and new bytes.
     ///
-    /// The bytes are only seen by the process if it still has the page, see [`UserPage`].
+    /// The bytes are only seen by the process if it still has the page, and by others that share
+    /// it by then, see [`UserPageMut`].
     ///
     /// It does not sleep.
     ///

@@ -28,9 +28,12 @@ use crate::{
     bindings,
     error::to_result,
     mm::{
-        mmu_notifier::interval::{
-            Notifier,
-            Operations, //
+        mmu_notifier::{
+            interval::{
+                Notifier,
+                Operations, //
+            },
+            Owner, //
         },
         MmWithUser, //
     },
@@ -230,7 +233,7 @@ impl<'a> Range<'a> {
     ///
     /// Without it pages that are in memory of a device that the CPU cannot access are faulted back,
     /// or left out by [`snapshot`](Self::snapshot). The driver names the owner by the address of
-    /// `object`, see [`Owner`](super::mmu_notifier::Owner).
+    /// `object`, which has to have a size, see [`Owner`](super::mmu_notifier::Owner).
     ///
     /// Corresponds to `dev_private_owner` in C.
     ///
@@ -253,7 +256,7 @@ impl<'a> Range<'a> {
     /// ```
     #[inline]
     pub fn owner<D>(mut self, object: &'a D) -> Self {
-        self.owner = ptr::from_ref(object).cast_mut().cast();
+        self.owner = ptr::without_provenance_mut(Owner::of(object).0);
         self
     }
 

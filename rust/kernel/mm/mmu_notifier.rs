@@ -37,8 +37,9 @@
 //! lock may be held. Reclaim calls them, so a callback must not allocate memory in a way that may
 //! reclaim, and must not take a lock that is elsewhere held over such an allocation, over an
 //! access to user memory, or over [`interval::Notifier::read_begin`]. Lockdep checks all of that
-//! through the map that the core holds around the callbacks, as soon as each half has been seen
-//! once; for the lock of an [interval notifier](interval::Notifier) its registration is enough.
+//! through the map that the core holds around invalidations, as soon as each half has been seen
+//! once; for the lock of an [interval notifier](interval::Notifier) its registration is enough. The
+//! map is not held when an address space is released.
 //!
 //! Any number of callbacks may run at the same time, also before the constructor of the
 //! notifier has returned, and also when the address space has no users any more. So a callback
@@ -48,11 +49,12 @@
 //! # Removal
 //!
 //! Dropping a notifier sleeps until its callbacks have returned. Doing it in one of its own
-//! callbacks, or with a lock held that they take, is a deadlock, which lockdep reports.
+//! callbacks, or with a lock held that they take, is a deadlock. Lockdep reports it, but for an
+//! interval notifier that is dropped when it is told of [`Event::Release`].
 //!
-//! A notifier that is leaked goes on being called for as long as the address space lives. Its
-//! memory is leaked with it, so that is safe, unless the code of the callbacks goes away: a module
-//! must not be unloaded after it leaked a notifier.
+//! A notifier that is leaked goes on being called for as long as the address space lives. So a
+//! module cannot be unloaded while it has a notifier, leaked or not, and cannot have one before its
+//! initialization has succeeded.
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
@@ -80,14 +82,20 @@ use crate::{
         NonBlockGuard, //
     },
     prelude::*,
-    types::Opaque, //
+    sync::rcu,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 use core::{
     convert::Infallible,
+    mem,
     ops::{
         self,
         Deref, //
-    }, //
+    },
+    ptr, //
 };
 
 pub mod interval;
@@ -615,6 +623,7 @@ impl<T: Operations> Registration<T> {
     /// - The error of `data`.
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task.
+    /// - [`ENODEV`] if the driver's module is being loaded or unloaded.
     ///
     /// When it fails no callback has run, and none will.
     pub fn new<'a>(
@@ -663,16 +672,22 @@ impl<T: Operations> Registration<T> {
 
     /// # Safety
     ///
-    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    /// If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
     unsafe fn init<'a, const LOCKED: bool>(
         mm: &'a MmWithUser,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        let ops = const { &Subscription::<T>::OPS };
+        // Another task may not hold the lock.
+        let task = NotThreadSafe;
+
         // INVARIANT: If the initializer succeeds, it was registered in its last step. The
         // pinned drop below is the only one that unregisters it.
         try_pin_init!(&this in Self {
-            subscription <- Subscription::new(const { &Subscription::<T>::OPS }, data),
+            subscription <- Subscription::new(ops, data),
             _: {
+                let _task: NotThreadSafe = task;
+                let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = unsafe { &raw const (*this.as_ptr()).subscription.inner };
                 let inner = Opaque::cast_into(inner);
@@ -689,6 +704,8 @@ impl<T: Operations> Registration<T> {
                         bindings::mmu_notifier_register(inner, mm.as_raw())
                     }
                 })?;
+                // It is that of the notifier from now on.
+                mem::forget(module);
             },
         }? Error)
     }
@@ -728,10 +745,14 @@ impl<T: Operations> PinnedDrop for Registration<T> {
         //
         // SAFETY: `this` is valid, and the field is in bounds of it.
         let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
+        // SAFETY: By the type invariant it is registered, and so has the table and the reference
+        // of `init`, which is not used again.
+        let module = unsafe { ModuleRef::from_leaked((*inner).ops.addr()) };
 
         // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
         // registration. The call waits for all callbacks, so that none uses `self` afterwards.
         unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
+        drop(module);
     }
 }
 
@@ -741,5 +762,73 @@ impl<T: Operations> Deref for Registration<T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.subscription.data
+    }
+}
+
+/// A reference to the module that the callbacks of a notifier are in, if they are in one.
+///
+/// It goes by the table of the callbacks, and not by the `OwnerModule` of the driver: this code is
+/// generic, and may be compiled into another module than that of the type that it is for.
+///
+/// # Invariants
+///
+/// It owns a reference to the module, unless that is null.
+struct ModuleRef(*mut bindings::module);
+
+impl ModuleRef {
+    /// Takes a reference to the module that `table` is in.
+    ///
+    /// Fails with [`ENODEV`] if the module is being loaded or unloaded. One that is being loaded
+    /// would go away, in spite of all references, if its initialization failed.
+    fn get(table: usize) -> Result<Self> {
+        let _rcu = rcu::read_lock();
+        let module = module_of(table);
+
+        // SAFETY: The module is not freed before the end of the RCU read-side critical section.
+        if !module.is_null() && unsafe { bindings::module_is_coming(module) } {
+            return Err(ENODEV);
+        }
+        // SAFETY: As above. There may be none.
+        if !unsafe { bindings::try_module_get(module) } {
+            return Err(ENODEV);
+        }
+        // INVARIANT: The reference was just taken.
+        Ok(Self(module))
+    }
+
+    /// Takes back a reference that was leaked.
+    ///
+    /// # Safety
+    ///
+    /// [`ModuleRef::get`] must have returned it for the same `table`, and this must be called once.
+    unsafe fn from_leaked(table: usize) -> Self {
+        let _rcu = rcu::read_lock();
+
+        // INVARIANT: By the caller's contract there is the reference, and so the module has not
+        // changed since.
+        Self(module_of(table))
+    }
+}
+
+impl Drop for ModuleRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant `self` owns a reference, or there is no module.
+        unsafe { bindings::module_put(self.0) };
+    }
+}
+
+/// The module that has the address `addr`, or null.
+// The C function is not exported to modules, and so this must not be inlined into them.
+#[inline(never)]
+fn module_of(addr: usize) -> *mut bindings::module {
+    #[cfg(CONFIG_MODULES)]
+    {
+        // SAFETY: The callers are in an RCU read-side critical section.
+        unsafe { bindings::__module_address(addr) }
+    }
+    #[cfg(not(CONFIG_MODULES))]
+    {
+        let _ = addr;
+        ptr::null_mut()
     }
 }

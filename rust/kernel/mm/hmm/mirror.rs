@@ -70,7 +70,10 @@ use super::{
     Timeout, //
 };
 #[cfg(CONFIG_DEVICE_PRIVATE)]
-use crate::error::from_err_ptr;
+use crate::error::{
+    from_err_ptr,
+    to_result, //
+};
 
 /// The pages of an address space, for a device that reads and writes them with the CPU.
 ///
@@ -150,8 +153,8 @@ pub struct Mirror {
 /// validated under the lock. No invalidation of the index was published since, but for those that
 /// make the page exclusive to this mirror, and leave it where it is.
 ///
-/// The kernel has the page mapped: it is neither in memory of a device that the CPU cannot access,
-/// nor memory that is secret.
+/// The kernel has the page mapped, as memory: it is neither in memory of a device that the CPU
+/// cannot access, nor memory of a device on the bus, nor memory that is secret.
 #[pin_data]
 struct Inner {
     #[pin]
@@ -303,7 +306,14 @@ fn enter(mut valid: Valid<'_, Inner>) -> Result {
         };
         // SAFETY: It is the number of a page that has a `struct page`, or else there would be no
         // entry, and the address space has the page while the lock is held.
-        if !unsafe { bindings::kernel_page_present(bindings::pfn_to_page(page.pfn())) } {
+        let (present, on_the_bus) = unsafe {
+            let page = bindings::pfn_to_page(page.pfn());
+            (
+                bindings::kernel_page_present(page),
+                bindings::is_pci_p2pdma_page(page),
+            )
+        };
+        if !present || on_the_bus {
             return Err(EFAULT);
         }
         let kind = if page.is_writable() {
@@ -313,8 +323,8 @@ fn enter(mut valid: Valid<'_, Inner>) -> Result {
         };
         // Callbacks take the lock that is held, so the allocation must not reclaim.
         //
-        // INVARIANT: The read is validated, and the lock held. Whether the kernel has a page mapped
-        // does not change while a process has it.
+        // INVARIANT: The read is validated, and the lock held. Whether the kernel has a page
+        // mapped, and as what, does not change while a process has it.
         table.store(index(addr), TableEntry::new(page.pfn(), kind), GFP_ATOMIC)?;
     }
     Ok(())
@@ -373,7 +383,8 @@ impl Mirror {
     /// - [`EINVAL`] if `range` does not start and end with a page, or is not in that of the mirror,
     ///   or if `mm` is another address space.
     /// - [`ENOMEM`] if there is no memory for the table.
-    /// - [`EFAULT`] if the kernel must not access the memory either, see `memfd_secret(2)`.
+    /// - [`EFAULT`] if the kernel must not access the memory either, see `memfd_secret(2)`, or if
+    ///   it is that of a PCI device, which is not to be accessed like memory.
     /// - Those of [`Range::fault`].
     pub fn fault(
         &self,
@@ -485,7 +496,18 @@ impl Mirror {
             timeout.check()?;
             // If the page was exclusive already, it was faulted back before it was made exclusive
             // again: that is what came in between, and would each time. Do it ahead of the read.
-            drop(mm.mmap_read_lock().get_user_page_mut(start)?);
+            let mmap = mm.mmap_read_lock();
+            // SAFETY: The address space has users, and its mmap lock is held, which is not released
+            // in between, as there is no room to say so.
+            to_result(unsafe {
+                bindings::fixup_user_fault(
+                    mm.as_raw(),
+                    start,
+                    bindings::fault_flag_FAULT_FLAG_WRITE,
+                    ptr::null_mut(),
+                )
+            })?;
+            drop(mmap);
         }
     }
 }
@@ -627,7 +649,7 @@ impl Page<'_> {
 pub struct PageMut<'a>(Page<'a>);
 
 impl PageMut<'_> {
-    /// Copies `buf` into the page, beginning at `offset`.
+    /// Copies `buf` into the page, beginning at `offset`, and marks it as dirty.
     ///
     /// The process and others may access the page at the same time, in which case they may see any
     /// mixture of old and new bytes.
@@ -639,8 +661,18 @@ impl PageMut<'_> {
     /// [`EINVAL`] if the bytes are not all within the page.
     #[inline]
     pub fn write(&self, offset: usize, buf: &[u8]) -> Result {
+        let page = self.0 .0;
+
         // SAFETY: By the type invariants the page is valid, and may be written to.
-        unsafe { write_page(self.0 .0, offset, buf) }
+        unsafe { write_page(page, offset, buf)? };
+        // The process may be allowed to write to a page to which it has not written yet: one that
+        // was swapped in for a read, or whose content it has given up (`MADV_FREE`). Reclaim takes
+        // such a page as it is on the disk, or for empty.
+        //
+        // SAFETY: The page is valid. It is neither truncated nor written back meanwhile: both begin
+        // with an invalidation, for which the lock is needed.
+        unsafe { bindings::set_page_dirty(page.as_ptr()) };
+        Ok(())
     }
 }
 

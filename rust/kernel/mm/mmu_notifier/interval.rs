@@ -160,6 +160,7 @@
 //! ```
 
 use super::{
+    ModuleRef,
     Range,
     Refusal,
     WouldBlock, //
@@ -194,10 +195,14 @@ use crate::{
             Lock, //
         }, //
     },
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 use core::{
     marker::PhantomData,
+    mem,
     ops::{
         self,
         Deref, //
@@ -207,6 +212,9 @@ use core::{
         NonNull, //
     }, //
 };
+
+#[cfg(CONFIG_HMM_MIRROR)]
+mod hmm;
 
 mod two_pass;
 pub use self::two_pass::{
@@ -596,6 +604,7 @@ impl<T: Operations> Notifier<T> {
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task, and this is the first interval
     ///   notifier of the address space.
+    /// - [`ENODEV`] if the driver's module is being loaded or unloaded.
     ///
     /// When it fails no callback has run, and none will.
     pub fn new<'a>(
@@ -650,7 +659,7 @@ impl<T: Operations> Notifier<T> {
 
     /// # Safety
     ///
-    /// - If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    /// - If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
     /// - It must be sound to call `ops` for a `Self` that the initializer initializes, from when
     ///   all of its fields are initialized.
     unsafe fn init<'a, const LOCKED: bool>(
@@ -659,6 +668,9 @@ impl<T: Operations> Notifier<T> {
         ops: &'static bindings::mmu_interval_notifier_ops,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        // Another task may not hold the lock.
+        let task = NotThreadSafe;
+
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
         // pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
@@ -676,6 +688,8 @@ impl<T: Operations> Notifier<T> {
                 if range.is_empty() {
                     return Err(EINVAL);
                 }
+                let _task: NotThreadSafe = task;
+                let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
 
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
@@ -708,6 +722,8 @@ impl<T: Operations> Notifier<T> {
                         )
                     }
                 })?;
+                // It is that of the notifier from now on.
+                mem::forget(module);
             },
         }? Error)
     }
@@ -772,28 +788,6 @@ impl<T: Operations> Notifier<T> {
 
         // OVERFLOW: `last` was calculated from an exclusive end.
         start..last + 1
-    }
-
-    /// The C object.
-    #[cfg(CONFIG_HMM_MIRROR)]
-    #[inline]
-    pub(in crate::mm) fn as_raw(&self) -> *mut bindings::mmu_interval_notifier {
-        self.inner.get()
-    }
-
-    /// Takes up a read of the address space that C code began.
-    ///
-    /// # Safety
-    ///
-    /// `seq` must come from `mmu_interval_read_begin()` for this notifier.
-    #[cfg(CONFIG_HMM_MIRROR)]
-    #[inline]
-    pub(in crate::mm) unsafe fn seq_from_raw(&self, seq: usize) -> Seq<'_, T> {
-        // INVARIANT: By the caller's contract.
-        Seq {
-            notifier: self,
-            seq,
-        }
     }
 
     /// Begins to read the address space.
@@ -875,9 +869,14 @@ impl<T: Operations> Notifier<T> {
 #[pinned_drop]
 impl<T: Operations> PinnedDrop for Notifier<T> {
     fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant `inner` is registered, and so has the table and the
+        // reference of `init`, which is not used again.
+        let module = unsafe { ModuleRef::from_leaked((*self.inner.get()).ops.addr()) };
+
         // SAFETY: By the type invariant `inner` is registered. The call waits for all callbacks, so
         // that none uses `self` afterwards.
         unsafe { bindings::mmu_interval_notifier_remove(self.inner.get()) };
+        drop(module);
     }
 }
 

@@ -199,14 +199,16 @@ impl<'a> Range<'a> {
 /// ```
 /// use kernel::mm::mmu_notifier::Event;
 ///
-/// struct Device;
+/// struct Device {
+///     id: u32,
+/// }
 ///
 /// /// Whether the driver of `device` is itself migrating the pages, and so knows about it.
 /// fn is_own_migration(event: Event, device: &Device) -> bool {
 ///     matches!(event, Event::Migrate(owner) if owner.is(device))
 /// }
 ///
-/// assert!(!is_own_migration(Event::Clear, &Device));
+/// assert!(!is_own_migration(Event::Clear, &Device { id: 0 }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -239,13 +241,27 @@ pub enum Event {
 ///
 /// It tells a driver its own doing from that of another. See [`Event`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(usize);
+pub struct Owner(pub(in crate::mm) usize);
 
 impl Owner {
+    /// The owner that is named by the address of `object`.
+    #[inline]
+    pub(in crate::mm) fn of<T>(object: &T) -> Self {
+        const {
+            assert!(
+                size_of::<T>() != 0,
+                "an object without a size has no address of its own"
+            )
+        };
+        Self(ptr::from_ref(object).addr())
+    }
+
     /// Whether this is the owner that the driver named by the address of `object`, for example as
     /// the owner of its device memory.
+    ///
+    /// That has to be a type with a size, as others do not have an address of their own.
     #[inline]
     pub fn is<T>(&self, object: &T) -> bool {
-        self.0 == ptr::from_ref(object).addr()
+        *self == Self::of(object)
     }
 }

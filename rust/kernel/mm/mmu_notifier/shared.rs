@@ -63,6 +63,7 @@
 //! ```
 
 use super::{
+    ModuleRef,
     Operations,
     Subscription, //
 };
@@ -77,11 +78,11 @@ use crate::{
     },
     nonblock::non_block,
     prelude::*,
-    types::Opaque,
-    ModuleMetadata, //
+    types::Opaque, //
 };
 use core::{
     marker::PhantomData,
+    mem,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -114,8 +115,7 @@ pub struct Registry<T: Object> {
     _object: PhantomData<fn() -> T>,
 }
 
-// SAFETY: Nothing of it is ever written to, but what is behind `owner`, which takes care of that
-// itself.
+// SAFETY: Nothing of it is ever written to.
 unsafe impl<T: Object> Sync for Registry<T> {}
 
 /// The part of a [`Registry`] that does not depend on the type of its objects.
@@ -126,8 +126,6 @@ struct Kind {
     ops: Opaque<bindings::mmu_notifier_ops>,
     /// Frees an object.
     free: unsafe fn(*mut bindings::mmu_notifier),
-    /// The module of the callbacks.
-    owner: ThisModule,
 }
 
 impl<T: Object> Registry<T> {
@@ -141,7 +139,6 @@ impl<T: Object> Registry<T> {
                     ..Subscription::<T>::OPS
                 }),
                 free: Self::free,
-                owner: T::OwnerModule::THIS_MODULE,
             },
             _object: PhantomData,
         }
@@ -161,7 +158,8 @@ impl<T: Object> Registry<T> {
     ///   space.
     /// - [`EINTR`] if a signal is pending for the current task, and the object does not exist yet.
     /// - [`EOVERFLOW`] if there are 2^32 - 1 references to the object.
-    /// - [`ENODEV`] if the driver's module is being unloaded.
+    /// - [`ENODEV`] if the driver's module is being loaded or unloaded, and the object does not
+    ///   exist yet.
     pub fn get(&'static self, mm: &MmWithUser) -> Result<Ref<T>> {
         self.get_locked(&mm.mmap_write_lock())
     }
@@ -176,11 +174,15 @@ impl<T: Object> Registry<T> {
     ///
     /// Those of [`Registry::get`].
     pub fn get_locked(&'static self, mmap: &MmapWriteLocked) -> Result<Ref<T>> {
+        // The pointer is derived from that to all of `kind`, because the C side passes it on to
+        // `free_notifier`, which goes back from it.
+        let kind = &raw const self.kind;
+        // SAFETY: `kind` is valid, and the field is in bounds of it.
+        let ops = Opaque::cast_into(unsafe { &raw const (*kind).ops });
         // SAFETY: The mmap lock is held for writing, the address space has users, and the table is
         // `'static`. Its callbacks may be called for what its `alloc_notifier` returns.
-        let subscription = from_err_ptr(unsafe {
-            bindings::mmu_notifier_get_locked(self.kind.ops.get(), mmap.mm().as_raw())
-        })?;
+        let subscription =
+            from_err_ptr(unsafe { bindings::mmu_notifier_get_locked(ops, mmap.mm().as_raw()) })?;
 
         // SAFETY: The C side found it by the address of this registry's table, so that it was
         // returned by `alloc_notifier` of this type.
@@ -211,25 +213,15 @@ impl<T: Object> Registry<T> {
     }
 
     fn alloc(mm: &MmWithUser) -> Result<KBox<Subscription<T>>> {
-        let owner = T::OwnerModule::THIS_MODULE.as_ptr();
-
-        // SAFETY: `owner` is the module of this function, or null if it is built in.
-        if !unsafe { bindings::try_module_get(owner) } {
-            return Err(ENODEV);
-        }
-
+        let module = ModuleRef::get((Self::free as *const ()).addr())?;
         // The C side sets the table.
         let init = Subscription::new(&Subscription::<T>::OPS, T::new(mm));
-        match KBox::try_pin_init(init, GFP_KERNEL) {
-            // SAFETY: It is not moved until it is freed: the caller leaves it to the C side.
-            Ok(object) => Ok(unsafe { Pin::into_inner_unchecked(object) }),
-            Err(err) => {
-                // SAFETY: The reference was taken above. The caller of this function, which is in
-                // the same module, has one of its own.
-                unsafe { bindings::module_put(owner) };
-                Err(err)
-            }
-        }
+        let object = KBox::try_pin_init(init, GFP_KERNEL)?;
+
+        // It is that of the object from now on.
+        mem::forget(module);
+        // SAFETY: It is not moved until it is freed: the caller leaves it to the C side.
+        Ok(unsafe { Pin::into_inner_unchecked(object) })
     }
 
     /// # Safety
@@ -265,12 +257,13 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
     // SAFETY: By the caller's contract `ops` is in a `Kind`, which is `'static` but for the
     // unloading of its module. Each object has a reference to that.
     let kind = unsafe { &*container_of!(Opaque::cast_from((*subscription).ops), Kind, ops) };
-    let owner = kind.owner.as_ptr();
+    // SAFETY: This is the reference of the object, taken when it was allocated. It is not used
+    // again, as each object is freed once.
+    let module = unsafe { ModuleRef::from_leaked((kind.free as *const ()).addr()) };
 
     // SAFETY: By the caller's contract.
     unsafe { (kind.free)(subscription) };
-    // SAFETY: This is the reference of the object, taken when it was allocated.
-    unsafe { bindings::module_put(owner) };
+    drop(module);
 }
 
 /// A reference to the object of an address space.

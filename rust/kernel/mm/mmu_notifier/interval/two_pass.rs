@@ -273,7 +273,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
 
     /// # Safety
     ///
-    /// If `LOCKED`, the `mmap_lock` of `mm` must be held for writing while the initializer runs.
+    /// If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
     unsafe fn init<'a, const LOCKED: bool>(
         mm: &'a MmWithUser,
         range: ops::Range<usize>,
