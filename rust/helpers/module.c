@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <asm/sections.h>
 #include <linux/module.h>
+
+__rust_helper bool rust_helper_is_kernel_rodata(unsigned long addr)
+{
+	return is_kernel_rodata(addr);
+}
 
 __rust_helper bool rust_helper_try_module_get(struct module *module)
 {

@@ -776,11 +776,20 @@ impl<T: Operations> Deref for Registration<T> {
 struct ModuleRef(*mut bindings::module);
 
 impl ModuleRef {
+    /// What there is for a table that is in no module.
+    // INVARIANT: It is null.
+    const NONE: Self = Self(ptr::null_mut());
+
     /// Takes a reference to the module that `table` is in.
     ///
     /// Fails with [`ENODEV`] if the module is being loaded or unloaded. One that is being loaded
     /// would go away, in spite of all references, if its initialization failed.
+    // The C functions are not exported to modules, and so this must not be inlined into them.
+    #[inline(never)]
     fn get(table: usize) -> Result<Self> {
+        if is_built_in(table) {
+            return Ok(Self::NONE);
+        }
         let _rcu = rcu::read_lock();
         let module = module_of(table);
 
@@ -801,7 +810,12 @@ impl ModuleRef {
     /// # Safety
     ///
     /// [`ModuleRef::get`] must have returned it for the same `table`, and this must be called once.
+    // As above.
+    #[inline(never)]
     unsafe fn from_leaked(table: usize) -> Self {
+        if is_built_in(table) {
+            return Self::NONE;
+        }
         let _rcu = rcu::read_lock();
 
         // INVARIANT: By the caller's contract there is the reference, and so the module has not
@@ -811,15 +825,23 @@ impl ModuleRef {
 }
 
 impl Drop for ModuleRef {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariant `self` owns a reference, or there is no module.
-        unsafe { bindings::module_put(self.0) };
+        if !self.0.is_null() {
+            // SAFETY: By the type invariant `self` owns a reference.
+            unsafe { bindings::module_put(self.0) };
+        }
     }
 }
 
+/// Whether `table` is in the kernel itself, as far as that is quick to see.
+#[inline]
+fn is_built_in(table: usize) -> bool {
+    // SAFETY: It may be called with any address.
+    unsafe { bindings::is_kernel_rodata(table) }
+}
+
 /// The module that has the address `addr`, or null.
-// The C function is not exported to modules, and so this must not be inlined into them.
-#[inline(never)]
 fn module_of(addr: usize) -> *mut bindings::module {
     #[cfg(CONFIG_MODULES)]
     {
