@@ -233,7 +233,7 @@ impl<'a> Range<'a> {
     ///
     /// Without it pages that are in memory of a device that the CPU cannot access are faulted back,
     /// or left out by [`snapshot`](Self::snapshot). The driver names the owner by the address of
-    /// `object`, which has to have a size, see [`Owner`](super::mmu_notifier::Owner).
+    /// `object`, which has to have a size, see [`Owner`].
     ///
     /// Corresponds to `dev_private_owner` in C.
     ///
