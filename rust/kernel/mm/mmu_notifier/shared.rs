@@ -181,8 +181,8 @@ impl<T: Object> Registry<T> {
         let ops = Opaque::cast_into(unsafe { &raw const (*kind).ops });
         // SAFETY: The mmap lock is held for writing, the address space has users, and the table is
         // `'static`. Its callbacks may be called for what its `alloc_notifier` returns.
-        let subscription =
-            from_err_ptr(unsafe { bindings::mmu_notifier_get_locked(ops, mmap.mm().as_raw()) })?;
+        let subscription = unsafe { bindings::mmu_notifier_get_locked(ops, mmap.mm().as_raw()) };
+        let subscription = from_err_ptr(subscription)?;
 
         // SAFETY: The C side found it by the address of this registry's table, so that it was
         // returned by `alloc_notifier` of this type.
