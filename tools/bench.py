@@ -94,6 +94,11 @@ EXCEPTIONS = {
     "list-test-young": ("bc", {INLINED: 1.00, CALLS: 8.00}),
     "arch-invalidate": ("c", {INLINED: 1.00, CALLS: 3.50}),
     "mirror-fault": ("d", {}),
+    "interval-insert": ("e", {}),
+    "interval-remove": ("e", {}),
+    "list-register": ("e", {}),
+    "list-unregister": ("e", {}),
+    "get-put-first": ("e", {}),
 }
 FOOTNOTES = {
     "a": "Whether there is a token is kept outside of the driver's lock, of which the kernel crate knows nothing: one\n"
@@ -102,6 +107,7 @@ FOOTNOTES = {
     "c": "Not inlined: spin_lock(), spin_unlock() and each atomic operation are calls of C helpers.",
     "d": "Not in the notifier: the driver finds the entry again that it has entered, and KBox and XArray do more than\n"
          "      kmalloc() and xa_store().",
+    "e": "A notifier in Rust holds a reference to the module of its callbacks, and has to see whether they are in one.",
 }
 MEMORY = """An interval notifier in Rust has 16 bytes more: the address of its lock, for which Operations::lock() is
   asked only once, and the number that tells its stamps from those of others."""
