@@ -319,8 +319,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// `subscription` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`, and
-/// is not unregistered before `self` is dropped.
+/// - `subscription` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`,
+///   and is not unregistered before `self` is dropped.
+/// - `self` owns what `ModuleRef::get` returned for the table of its callbacks.
 ///
 /// # Examples
 ///
@@ -681,8 +682,8 @@ impl<T: Operations> Registration<T> {
         // Another task may not hold the lock.
         let task = NotThreadSafe;
 
-        // INVARIANT: If the initializer succeeds, it was registered in its last step. The
-        // pinned drop below is the only one that unregisters it.
+        // INVARIANT: If the initializer succeeds, it was registered in its last step, and has the
+        // reference to the module. The pinned drop below is the only one that unregisters it.
         try_pin_init!(&this in Self {
             subscription <- Subscription::new(ops, data),
             _: {
@@ -704,7 +705,7 @@ impl<T: Operations> Registration<T> {
                         bindings::mmu_notifier_register(inner, mm.as_raw())
                     }
                 })?;
-                // It is that of the notifier from now on.
+                // It is that of `Self` from now on.
                 mem::forget(module);
             },
         }? Error)
@@ -745,8 +746,8 @@ impl<T: Operations> PinnedDrop for Registration<T> {
         //
         // SAFETY: `this` is valid, and the field is in bounds of it.
         let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
-        // SAFETY: By the type invariant it is registered, and so has the table and the reference
-        // of `init`, which is not used again.
+        // SAFETY: By the type invariants it is registered, so that it has its table, and `self`
+        // owns the reference, which is not used again.
         let module = unsafe { ModuleRef::from_leaked((*inner).ops.addr()) };
 
         // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
@@ -790,8 +791,8 @@ impl ModuleRef {
         if is_built_in(table) {
             return Ok(Self::NONE);
         }
-        let _rcu = rcu::read_lock();
-        let module = module_of(table);
+        let rcu = rcu::read_lock();
+        let module = module_of(table, &rcu);
 
         // SAFETY: The module is not freed before the end of the RCU read-side critical section.
         if !module.is_null() && unsafe { bindings::module_is_coming(module) } {
@@ -816,11 +817,10 @@ impl ModuleRef {
         if is_built_in(table) {
             return Self::NONE;
         }
-        let _rcu = rcu::read_lock();
 
         // INVARIANT: By the caller's contract there is the reference, and so the module has not
         // changed since.
-        Self(module_of(table))
+        Self(module_of(table, &rcu::read_lock()))
     }
 }
 
@@ -841,11 +841,12 @@ fn is_built_in(table: usize) -> bool {
     unsafe { bindings::is_kernel_rodata(table) }
 }
 
-/// The module that has the address `addr`, or null.
-fn module_of(addr: usize) -> *mut bindings::module {
+/// The module that has the address `addr`, or null. It is not freed before the end of the RCU
+/// read-side critical section.
+fn module_of(addr: usize, _rcu: &rcu::Guard) -> *mut bindings::module {
     #[cfg(CONFIG_MODULES)]
     {
-        // SAFETY: The callers are in an RCU read-side critical section.
+        // SAFETY: This is in an RCU read-side critical section.
         unsafe { bindings::__module_address(addr) }
     }
     #[cfg(not(CONFIG_MODULES))]

@@ -534,6 +534,7 @@ impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
 ///
 /// - `inner` was registered with `mmu_interval_notifier_insert()` or its `_locked` variant, and
 ///   is not removed before `self` is dropped.
+/// - `self` owns what `ModuleRef::get` returned for the table of its callbacks.
 /// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
 #[pin_data(PinnedDrop)]
 pub struct Notifier<T: Operations> {
@@ -671,8 +672,8 @@ impl<T: Operations> Notifier<T> {
         // Another task may not hold the lock.
         let task = NotThreadSafe;
 
-        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
-        // pinned drop below is the only one that removes it.
+        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step, and has
+        // the reference to the module. The pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
             data <- data,
             lock: {
@@ -722,7 +723,7 @@ impl<T: Operations> Notifier<T> {
                         )
                     }
                 })?;
-                // It is that of the notifier from now on.
+                // It is that of `Self` from now on.
                 mem::forget(module);
             },
         }? Error)
@@ -869,8 +870,8 @@ impl<T: Operations> Notifier<T> {
 #[pinned_drop]
 impl<T: Operations> PinnedDrop for Notifier<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant `inner` is registered, and so has the table and the
-        // reference of `init`, which is not used again.
+        // SAFETY: By the type invariants `inner` is registered, so that it has its table, and
+        // `self` owns the reference, which is not used again.
         let module = unsafe { ModuleRef::from_leaked((*self.inner.get()).ops.addr()) };
 
         // SAFETY: By the type invariant `inner` is registered. The call waits for all callbacks, so
