@@ -30,6 +30,7 @@ use kernel::{
                 Object,
                 Registry, //
             },
+            Event,
             Operations,
             Registration,
             WouldBlock, //
@@ -129,7 +130,7 @@ impl interval::Operations for Watch {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        if op.range().event() == kernel::mm::mmu_notifier::Event::Release {
+        if op.range().event() == Event::Release {
             pr_info!("interval notifier: released\n");
         }
         op.lock().1

@@ -242,7 +242,7 @@ int main(int argc, char **argv)
 	const char *driver = argc > 2 ? argv[2] : "";
 	int memcg = !strcmp(way, "memcg"), by_hand = !strcmp(way, "mrelease");
 	int never = !strcmp(driver, "never"), refuses = !strcmp(driver, "refuses");
-	int mirror = -1, hmm = !strcmp(driver, "hmm"), eagain = 0, good;
+	int mirror = -1, hmm = !strcmp(driver, "hmm"), hmm_fd = -1, eagain = 0, good;
 	struct mmu_mirror_stats stats = { 0 };
 	unsigned long long cycles = 0;
 	double killed, back, limit;
@@ -287,7 +287,7 @@ int main(int argc, char **argv)
 	}
 	hold(*held);
 	if (hmm)
-		hmm = get_hmm(pid);
+		hmm_fd = get_hmm(pid);
 
 	if (by_hand) {
 		kill(pid, SIGKILL);
@@ -338,8 +338,8 @@ int main(int argc, char **argv)
 
 	/* What has to be seen, if the kernel and the driver do as they say. */
 	if (hmm) {
-		good = freed >= ENOUGH && hmm_has_let_go(hmm);
-		close(hmm);
+		good = freed >= ENOUGH && hmm_has_let_go(hmm_fd);
+		close(hmm_fd);
 	} else if (never) {
 		good = stats.dropped == 0 && stats.pages == MEMORY / 4096 &&
 		       stats.nonblock == 10 && stats.refused == 10;

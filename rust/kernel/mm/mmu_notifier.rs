@@ -768,8 +768,9 @@ impl<T: Operations> Deref for Registration<T> {
 
 /// A reference to the module that the callbacks of a notifier are in, if they are in one.
 ///
-/// It goes by the table of the callbacks, and not by the `OwnerModule` of the driver: this code is
-/// generic, and may be compiled into another module than that of the type that it is for.
+/// It goes by an address, that of the table of the callbacks or of one of them, and not by the
+/// `OwnerModule` of the driver: this code is generic, and may be compiled into another module than
+/// that of the type that it is for.
 ///
 /// # Invariants
 ///
@@ -777,22 +778,22 @@ impl<T: Operations> Deref for Registration<T> {
 struct ModuleRef(*mut bindings::module);
 
 impl ModuleRef {
-    /// What there is for a table that is in no module.
+    /// What there is for an address that is in no module.
     // INVARIANT: It is null.
     const NONE: Self = Self(ptr::null_mut());
 
-    /// Takes a reference to the module that `table` is in.
+    /// Takes a reference to the module that `addr` is in.
     ///
     /// Fails with [`ENODEV`] if the module is being loaded or unloaded. One that is being loaded
     /// would go away, in spite of all references, if its initialization failed.
     // The C functions are not exported to modules, and so this must not be inlined into them.
     #[inline(never)]
-    fn get(table: usize) -> Result<Self> {
-        if is_built_in(table) {
+    fn get(addr: usize) -> Result<Self> {
+        if is_built_in(addr) {
             return Ok(Self::NONE);
         }
         let rcu = rcu::read_lock();
-        let module = module_of(table, &rcu);
+        let module = module_of(addr, &rcu);
 
         // SAFETY: The module is not freed before the end of the RCU read-side critical section.
         if !module.is_null() && unsafe { bindings::module_is_coming(module) } {
@@ -810,17 +811,18 @@ impl ModuleRef {
     ///
     /// # Safety
     ///
-    /// [`ModuleRef::get`] must have returned it for the same `table`, and this must be called once.
+    /// [`ModuleRef::get`] must have returned it for `addr`, or for an address in the same module,
+    /// and this must be called once.
     // As above.
     #[inline(never)]
-    unsafe fn from_leaked(table: usize) -> Self {
-        if is_built_in(table) {
+    unsafe fn from_leaked(addr: usize) -> Self {
+        if is_built_in(addr) {
             return Self::NONE;
         }
 
         // INVARIANT: By the caller's contract there is the reference, and so the module has not
         // changed since.
-        Self(module_of(table, &rcu::read_lock()))
+        Self(module_of(addr, &rcu::read_lock()))
     }
 }
 
@@ -834,11 +836,11 @@ impl Drop for ModuleRef {
     }
 }
 
-/// Whether `table` is in the kernel itself, as far as that is quick to see.
+/// Whether `addr` is in the kernel itself, as far as that is quick to see.
 #[inline]
-fn is_built_in(table: usize) -> bool {
+fn is_built_in(addr: usize) -> bool {
     // SAFETY: It may be called with any address.
-    unsafe { bindings::is_kernel_rodata(table) }
+    unsafe { bindings::is_kernel_rodata(addr) }
 }
 
 /// The module that has the address `addr`, or null. It is not freed before the end of the RCU

@@ -213,6 +213,7 @@ impl<T: Object> Registry<T> {
     }
 
     fn alloc(mm: &MmWithUser) -> Result<KBox<Subscription<T>>> {
+        // The table is not known here, but `Kind::free`, which is in the same module.
         let module = ModuleRef::get((Self::free as *const ()).addr())?;
         // The C side sets the table.
         let init = Subscription::new(&Subscription::<T>::OPS, T::new(mm));
