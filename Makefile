@@ -17,7 +17,6 @@
 ## make clean       remove everything that was built or downloaded
 ##
 ## KSRC=/path/to/linux with any of these uses your kernel source instead; only `make apply` writes into it.
-## KERNEL=7.2 with any of these takes Linux 7.2 instead of 7.3.
 
 # Debian's, whatever else comes first in PATH.
 python = /usr/bin/python3
@@ -60,5 +59,5 @@ setup:
 clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
-export KSRC KERNEL SIGNOFF
+export KSRC SIGNOFF
 .PHONY: help demo bench check shell apply test test-fast test-kasan test-rt series series-build setup clean

@@ -12,9 +12,8 @@ import sys
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
-NEWEST = "7.3"
 # The kernel that the patches are for.
-VERSION = os.environ.get("KERNEL") or NEWEST
+VERSION = "7.3"
 
 
 class Failure(Exception):

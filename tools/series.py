@@ -19,7 +19,7 @@ import tempfile
 import time
 
 import build
-from common import Failure, NEWEST, PROJECT, VERSION, environment, locked, main, output
+from common import Failure, PROJECT, VERSION, environment, locked, main, output
 from tree import Tree, patched_paths, patches, prepared, project_files, sync, unpack
 
 OUT = PROJECT / "series"
@@ -109,8 +109,6 @@ def commits(tree, repo):
     later = set(files)
     here = {}
     for patch in patch_list:
-        if not patch.diff and not adds[patch]:
-            continue    # not needed for this kernel
         if patch.diff:
             git(repo, "apply", patch.path)
         later -= set(adds[patch])
@@ -168,10 +166,9 @@ def write_series(tree, out):
 
 def cover(group):
     """The text of the cover letter: a subject, and what the maintainers should know."""
-    path = next((PROJECT / "patches" / version / group / "cover-letter.txt" for version in (VERSION, NEWEST)
-                 if (PROJECT / "patches" / version / group / "cover-letter.txt").exists()), None)
-    if not path:
-        raise Failure(f"patches/{VERSION}/{group}/cover-letter.txt is missing")
+    path = PROJECT / "patches" / group / "cover-letter.txt"
+    if not path.exists():
+        raise Failure(f"patches/{group}/cover-letter.txt is missing")
     return path.read_text().strip()
 
 

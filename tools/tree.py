@@ -20,7 +20,7 @@ import stat
 import subprocess
 import tempfile
 
-from common import Failure, NEWEST, PROJECT, Progress, VERSION, cache, environment, locked, main, output
+from common import Failure, PROJECT, Progress, VERSION, cache, environment, locked, main, output
 
 # Where a project path stands in the kernel tree, first match wins; None: not in the kernel tree.
 PLACES = [
@@ -69,12 +69,8 @@ def project_files():
 
 
 def patches():
-    """The patches in their order: those for NEWEST, unless there is one of the same name for VERSION."""
-    found = {}
-    for version in (NEWEST, VERSION):
-        folder = PROJECT / "patches" / version
-        found |= {path.relative_to(folder): path for path in folder.glob("*/*.patch")}
-    return [found[name] for name in sorted(found, key=lambda name: name.name)]
+    """The patches in their order, which is that of their numbers."""
+    return sorted((PROJECT / "patches").glob("*/*.patch"), key=lambda path: path.name)
 
 
 def touched(patch):
@@ -203,8 +199,7 @@ def check_source(ksrc):
         raise Failure(f"KSRC={ksrc} is not the source of a Linux kernel")
     version = f"{found['VERSION']}.{found['PATCHLEVEL']}"
     if version != VERSION:
-        other = f": say KERNEL={version}" if (PROJECT / "patches" / version).is_dir() else ""
-        raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}{other}")
+        raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}")
     if not (ksrc / "rust/kernel").is_dir():
         raise Failure(f"KSRC={ksrc} has no rust/kernel: it is not whole")
     applied = True
@@ -323,7 +318,7 @@ def prepare(tree, own=None, applied=False):
         unpack(tree)
     for path in files.keys() - tree.ours():
         if not own and (tree.src / path).exists():
-            raise Failure(f"the kernel has {path} already: a change to it is a patch in patches/{VERSION}")
+            raise Failure(f"the kernel has {path} already: a change to it is a patch in patches/")
     keep(tree, files.keys() | patched_paths())
     sync(tree, files if applied else patched(tree.pristine) | files)
 

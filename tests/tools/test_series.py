@@ -71,11 +71,11 @@ class Series(unittest.TestCase):
         self.project = self.folder / "project"
         self.files = {"mm/new.c": b"new\n", "rust/outer.rs": b"mod inner;\n", "rust/outer/inner.rs": b"\n"}
         for name, text in {"1-mm/0001-hook": HOOK, "2-rust/0002-outer": OUTER, "2-rust/0003-inner": INNER}.items():
-            path = self.project / f"patches/7.3/{name}.patch"
+            path = self.project / f"patches/{name}.patch"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         for group in ("1-mm", "2-rust"):
-            (self.project / f"patches/7.3/{group}/cover-letter.txt").write_text(f"{group}: what it is\n\nAnd why.\n")
+            (self.project / f"patches/{group}/cover-letter.txt").write_text(f"{group}: what it is\n\nAnd why.\n")
         subprocess.run(["git", "init", "-q", self.project], check=True)
         for module in (tree, series):
             for name, value in (("PROJECT", self.project), ("project_files", lambda: dict(self.files)),

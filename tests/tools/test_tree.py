@@ -62,7 +62,7 @@ class Place(unittest.TestCase):
             "bench/vm/bench.sh": None,
             "tools/tree.py": None,
             "README.md": None,
-            "patches/7.3/rust/kernel/x.rs": None,
+            "patches/rust/kernel/x.rs": None,
         }.items():
             with self.subTest(path):
                 self.assertEqual(tree.place(path), target)
@@ -75,7 +75,7 @@ class WithFolder(unittest.TestCase):
         self.folder = pathlib.Path(folder.name).resolve()
         self.ours = {"rust/kernel/nonblock.rs": b"ours\n"}
         self.project = self.folder / "project"
-        fill(self.project, {"patches/7.3/1-mm/0001-x.patch": PATCH})
+        fill(self.project, {"patches/1-mm/0001-x.patch": PATCH})
         for module, name, value in ((tree, "PROJECT", self.project), (tree, "VERSION", "7.3"),
                                     (tree, "project_files", lambda: dict(self.ours)),
                                     (apply, "project_files", lambda: dict(self.ours))):
@@ -86,7 +86,7 @@ class WithFolder(unittest.TestCase):
         self.tree.root.mkdir()
 
     def patch(self, text):
-        (self.project / "patches/7.3/1-mm/0001-x.patch").write_text(text)
+        (self.project / "patches/1-mm/0001-x.patch").write_text(text)
 
 
 class Prepare(WithFolder):
@@ -103,7 +103,7 @@ class Prepare(WithFolder):
     def test_all_is_taken_back(self):
         tree.prepare(self.tree)
         self.ours.clear()
-        (self.project / "patches/7.3/1-mm/0001-x.patch").unlink()
+        (self.project / "patches/1-mm/0001-x.patch").unlink()
         tree.prepare(self.tree)
         self.assertEqual(contents(self.tree.src), PRISTINE)
 
@@ -160,27 +160,6 @@ class Prepare(WithFolder):
         with self.assertRaisesRegex(Failure, r"0001-x.patch does not apply .*: see mm/rmap.c"):
             tree.prepare(self.tree)
         self.assertEqual(contents(self.tree.src), PRISTINE)
-
-    def test_patch_for_an_older_kernel(self):
-        older = self.project / "patches/7.2"
-        fill(older, {"0-backports/0000-w.patch": PATCH.replace("mm/rmap.c", "Kbuild").replace("mm/new.c", "mm/backport.c")})
-        fill(self.project, {"patches/7.3/2-sched/0002-v.patch": "--- /dev/null\n+++ b/mm/other.c\n@@ -0,0 +1 @@\n+other\n"})
-        fill(self.tree.src, {"Kbuild": "one\ntwo\n"})
-        for text, rmap in ((PATCH.replace("half", "third"), "one\nand a third\ntwo\n"),
-                           ("Subject: [PATCH] not needed\n\nIt has it.\n---\n", "one\ntwo\n")):
-            fill(older, {"1-mm/0001-x.patch": text})
-            with self.subTest(rmap), mock.patch.object(tree, "VERSION", "7.2"):
-                tree.prepare(self.tree)
-                found = contents(self.tree.src)
-                self.assertEqual(found["Kbuild"], "one\nand a half\ntwo\n")
-                self.assertEqual(found["mm/backport.c"], "new\n")
-                self.assertEqual(found["mm/other.c"], "other\n")
-                self.assertEqual(found["mm/rmap.c"], rmap)
-        # The newest kernel has none of it.
-        tree.prepare(self.tree)
-        self.assertEqual(contents(self.tree.src), PRISTINE | {
-            "Kbuild": "one\ntwo\n", "mm/rmap.c": "one\nand a half\ntwo\n", "mm/new.c": "new\n",
-            "mm/other.c": "other\n", "rust/kernel/nonblock.rs": "ours\n"})
 
     def test_file_that_the_kernel_has(self):
         self.ours["mm/rmap.c"] = b""
@@ -250,13 +229,6 @@ class Own(WithFolder):
                 self.assertEqual(contents(self.own), before)
                 self.assertEqual(contents(self.tree.root), {})
                 apply.replace({self.own / path: old})
-
-    def test_another_kernel_that_there_are_patches_for(self):
-        fill(self.project, {"patches/7.2/1-mm/0001-x.patch": PATCH})
-        for version, reason in (("7.2", "say KERNEL=7.2$"), ("7.1", "for 7.3$")):
-            fill(self.own, {"Makefile": PRISTINE["Makefile"].replace("= 3", f"= {version[-1]}")})
-            with self.subTest(version), self.assertRaisesRegex(Failure, reason):
-                self.prepare()
 
     def test_built_in_without_git_is_refused_for_building_only(self):
         (self.own / ".config").touch()
