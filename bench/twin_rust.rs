@@ -13,7 +13,6 @@ use kernel::{
     bindings,
     mm::{
         mmu_notifier::{
-            self,
             interval::{
                 self,
                 Invalidated,
@@ -23,12 +22,12 @@ use kernel::{
                 TwoPass,
                 TwoPassNotifier, //
             },
+            list,
             shared::{
                 Object,
                 Registry, //
             },
             Range,
-            Registration,
             WouldBlock, //
         },
         Mm,
@@ -68,16 +67,9 @@ impl kernel::Module for TwinRust {
 /// An interval notifier.
 #[pin_data]
 struct Interval {
-    range: ops::Range<usize>,
     /// How many bytes were invalidated.
     #[pin]
     invalidated: Mutex<usize>,
-}
-
-/// The bytes of a range that are within another.
-fn clipped(range: Range<'_>, bounds: &ops::Range<usize>) -> usize {
-    let part = range.clip(bounds);
-    part.end - part.start
 }
 
 /// The bytes of a range.
@@ -90,9 +82,8 @@ fn add(sum: &mut usize, bytes: usize) {
 }
 
 impl Interval {
-    fn new(range: ops::Range<usize>) -> impl PinInit<Self, Error> {
+    fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            range,
             invalidated <- new_mutex!(0),
         })
     }
@@ -110,7 +101,7 @@ impl interval::Operations for Interval {
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         let range = op.range();
         let (mut invalidated, done) = op.lock();
-        add(&mut invalidated, clipped(range, &self.range));
+        add(&mut invalidated, range.len());
         done
     }
 
@@ -121,7 +112,7 @@ impl interval::Operations for Interval {
     ) -> Result<Invalidated<'op>, WouldBlock> {
         let range = op.range();
         let (mut invalidated, done) = op.try_lock()?;
-        add(&mut invalidated, clipped(range, &self.range));
+        add(&mut invalidated, range.len());
         Ok(done)
     }
 }
@@ -129,16 +120,14 @@ impl interval::Operations for Interval {
 /// An interval notifier with two passes.
 #[pin_data]
 struct Passes {
-    range: ops::Range<usize>,
     #[pin]
     invalidated: Mutex<usize>,
     finished: Atomic<usize>,
 }
 
 impl Passes {
-    fn new(range: ops::Range<usize>) -> impl PinInit<Self, Error> {
+    fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            range,
             invalidated <- new_mutex!(0),
             finished: Atomic::new(0),
         })
@@ -157,7 +146,7 @@ impl interval::Operations for Passes {
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         let range = op.range();
         let (mut invalidated, done) = op.lock();
-        let bytes = clipped(range, &self.range);
+        let bytes = range.len();
         add(&mut invalidated, bytes);
         self.finished.fetch_add(bytes, Relaxed);
         done
@@ -170,7 +159,7 @@ impl interval::Operations for Passes {
     ) -> Result<Invalidated<'op>, WouldBlock> {
         let range = op.range();
         let (mut invalidated, done) = op.try_lock()?;
-        let bytes = clipped(range, &self.range);
+        let bytes = range.len();
         add(&mut invalidated, bytes);
         self.finished.fetch_add(bytes, Relaxed);
         Ok(done)
@@ -184,7 +173,7 @@ impl TwoPass for Passes {
     fn start<'op>(&'op self, op: Invalidation<'op, Self>) -> (Invalidated<'op>, Option<usize>) {
         let range = op.range();
         let (mut invalidated, done) = op.lock();
-        let bytes = clipped(range, &self.range);
+        let bytes = range.len();
         add(&mut invalidated, bytes);
         (done, Some(bytes))
     }
@@ -217,10 +206,10 @@ impl List {
 }
 
 #[vtable]
-impl mmu_notifier::Operations for List {
+impl list::Operations for List {
     type Refusal = WouldBlock;
 
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         *self.invalidated.lock() = 0;
     }
 
@@ -234,15 +223,15 @@ impl mmu_notifier::Operations for List {
         Ok(())
     }
 
-    fn clear_flush_young(&self, _mm: &Mm, _range: ops::Range<usize>, _nb: &NonBlockGuard) -> bool {
+    fn clear_flush_young(&self, _range: ops::Range<usize>, _nb: &NonBlockGuard) -> bool {
         self.young()
     }
 
-    fn clear_young(&self, _mm: &Mm, _range: ops::Range<usize>, _nb: &NonBlockGuard) -> bool {
+    fn clear_young(&self, _range: ops::Range<usize>, _nb: &NonBlockGuard) -> bool {
         self.young()
     }
 
-    fn test_young(&self, _mm: &Mm, _addr: usize, _nb: &NonBlockGuard) -> bool {
+    fn test_young(&self, _addr: usize, _nb: &NonBlockGuard) -> bool {
         self.young()
     }
 }
@@ -276,7 +265,7 @@ impl Counted {
 }
 
 #[vtable]
-impl mmu_notifier::Operations for Counted {
+impl list::Operations for Counted {
     type Refusal = Infallible;
 
     fn start(&self, _range: Range<'_>) {
@@ -309,10 +298,10 @@ impl Arch {
 }
 
 #[vtable]
-impl mmu_notifier::Operations for Arch {
+impl list::Operations for Arch {
     type Refusal = Infallible;
 
-    fn arch_invalidate(&self, _mm: &Mm, range: ops::Range<usize>, _nb: &NonBlockGuard) {
+    fn arch_invalidate(&self, range: ops::Range<usize>, _nb: &NonBlockGuard) {
         self.flushed
             .fetch_add(range.end.wrapping_sub(range.start), Relaxed);
     }
@@ -324,10 +313,10 @@ struct Process {
 }
 
 #[vtable]
-impl mmu_notifier::Operations for Process {
+impl list::Operations for Process {
     type Refusal = Infallible;
 
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         self.released.store(1, Relaxed);
     }
 }
@@ -355,7 +344,7 @@ trait Slot: Sized {
 
 impl Slot for Notifier<Interval> {
     fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        Notifier::new(mm, range.clone(), Interval::new(range))
+        Notifier::new(mm, range, Interval::new())
     }
 
     fn work(&self) -> usize {
@@ -365,7 +354,7 @@ impl Slot for Notifier<Interval> {
 
 impl Slot for TwoPassNotifier<Passes> {
     fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        TwoPassNotifier::new(mm, range.clone(), Passes::new(range))
+        TwoPassNotifier::new(mm, range, Passes::new())
     }
 
     fn work(&self) -> usize {
@@ -373,9 +362,9 @@ impl Slot for TwoPassNotifier<Passes> {
     }
 }
 
-impl Slot for Registration<List> {
+impl Slot for list::Notifier<List> {
     fn new(mm: &MmWithUser, _range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        Registration::new(mm, List::new())
+        list::Notifier::new(mm, List::new())
     }
 
     fn work(&self) -> usize {
@@ -383,9 +372,9 @@ impl Slot for Registration<List> {
     }
 }
 
-impl Slot for Registration<Counted> {
+impl Slot for list::Notifier<Counted> {
     fn new(mm: &MmWithUser, _range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        Registration::new(mm, Counted::new())
+        list::Notifier::new(mm, Counted::new())
     }
 
     fn work(&self) -> usize {
@@ -394,9 +383,9 @@ impl Slot for Registration<Counted> {
     }
 }
 
-impl Slot for Registration<Arch> {
+impl Slot for list::Notifier<Arch> {
     fn new(mm: &MmWithUser, _range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        Registration::new(mm, Ok(Arch::new()))
+        list::Notifier::new(mm, Ok(Arch::new()))
     }
 
     fn work(&self) -> usize {
@@ -545,9 +534,9 @@ pub static twin_rust: Twin = Twin {
     name: c"rust".to_bytes_with_nul().as_ptr(),
     interval: Kind::new::<Notifier<Interval>>(),
     two_pass: Kind::new::<TwoPassNotifier<Passes>>(),
-    list: Kind::new::<Registration<List>>(),
-    counted: Kind::new::<Registration<Counted>>(),
-    arch: Kind::new::<Registration<Arch>>(),
+    list: Kind::new::<list::Notifier<List>>(),
+    counted: Kind::new::<list::Notifier<Counted>>(),
+    arch: Kind::new::<list::Notifier<Arch>>(),
     section,
     locked,
     read,

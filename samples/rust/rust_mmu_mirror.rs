@@ -292,7 +292,7 @@ impl Operations for Mirror {
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         self.stats.invalidations.fetch_add(1, Relaxed);
 
-        let pages = op.range().pages(&self.range);
+        let pages = op.pages();
         let (mut table, done) = op.lock();
         self.stats.dropped.fetch_add(table.remove(pages), Relaxed);
         done
@@ -326,7 +326,7 @@ impl Mirror {
             return Err(WouldBlock);
         }
 
-        let pages = op.range().pages(&self.range);
+        let pages = op.pages();
         let (mut table, done) = op.try_lock()?;
         self.stats.dropped.fetch_add(table.remove(pages), Relaxed);
         Ok(done)

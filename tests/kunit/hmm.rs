@@ -395,7 +395,7 @@ mod tests {
         }
         drop(mirror);
 
-        assert_eq!(kept, [1, 0]);
+        assert_eq!(kept, [1, 1]);
         Ok(())
     }
 

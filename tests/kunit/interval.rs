@@ -23,6 +23,7 @@ mod tests {
     };
     use core::ops;
     use kernel::{
+        bindings,
         impl_has_work,
         mm::{
             mmu_notifier::{
@@ -31,9 +32,11 @@ mod tests {
                     Invalidation,
                     Notifier,
                     Operations,
+                    Retry,
                     TryInvalidation, //
                 },
                 Event,
+                Owner,
                 Range,
                 WouldBlock, //
             },
@@ -72,7 +75,6 @@ mod tests {
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Behaviour {
         LetGo,
-        Unaffected,
         Sleep,
     }
 
@@ -160,12 +162,13 @@ mod tests {
             &self.shared.state
         }
 
+        fn is_own(&self, owner: Owner) -> bool {
+            owner.is(&*self.shared)
+        }
+
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
             self.shared.blocking.fetch_add(1, Relaxed);
-            self.shared.record(op.range());
-            if self.behaviour == Behaviour::Unaffected {
-                return op.unaffected();
-            }
+            self.shared.record(op.unclipped_range());
 
             let (mut state, done) = op.lock();
             *state += 1;
@@ -178,10 +181,7 @@ mod tests {
             _nb: &NonBlockGuard,
         ) -> Result<Invalidated<'op>, WouldBlock> {
             self.shared.nonblocking.fetch_add(1, Relaxed);
-            self.shared.record(op.range());
-            if self.behaviour == Behaviour::Unaffected {
-                return Ok(op.unaffected());
-            }
+            self.shared.record(op.unclipped_range());
             if self.behaviour == Behaviour::Sleep {
                 might_sleep();
             }
@@ -305,23 +305,37 @@ mod tests {
     }
 
     #[test]
-    fn unaffected_keeps_readers_valid() -> Result {
+    fn own_invalidations_keep_readers_valid() -> Result {
         let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
-        let shared = Shared::new()?;
-        let range = addr..addr + 2 * PAGE_SIZE;
-        let notifier = shared.notifier(&mm, range, Behaviour::Unaffected)?;
+        let (shared, other) = (Shared::new()?, Shared::new()?);
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        // Whether a read is still valid after an invalidation by `owner`, blocking and not.
+        let after = |owner: &Shared, event| -> Result<[bool; 2]> {
+            let seq = notifier.read_begin();
+            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            let blocking = seq.lock().is_some();
+            let seq = notifier.read_begin();
+            invalidate::event(&mm, range.clone(), event, owner)?;
+            Ok([blocking, seq.lock().is_some()])
+        };
+        let [migrate, exclusive] = [
+            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE,
+            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE,
+        ];
 
-        let seq = notifier.read_begin();
-        user::munmap(addr, PAGE_SIZE)?;
-        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
-        let valid = seq.lock().is_some();
+        let own = [after(&shared, migrate)?, after(&shared, exclusive)?];
+        let called = shared.get();
+        let foreign = [after(&other, migrate)?, after(&other, exclusive)?];
+        // An owner of another event is none.
+        let cleared = after(&shared, bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR)?;
         drop(notifier);
 
-        assert_eq!(result, Ok(()));
-        assert!(valid);
-        assert_eq!(shared.get(), [1, 1, 1]);
-        assert_eq!(*shared.state.lock(), 0);
+        assert_eq!(own, [[true; 2]; 2]);
+        assert_eq!(called, [0, 0, 0]);
+        assert_eq!(foreign, [[false; 2]; 2]);
+        assert_eq!(cleared, [false; 2]);
+        assert_eq!(shared.get(), [3, 3, 1]);
         Ok(())
     }
 
@@ -347,10 +361,38 @@ mod tests {
     }
 
     #[test]
+    fn validation_under_another_lock_is_reported() -> Result {
+        let mm = user::attach_mm()?;
+        let (shared, other) = (Shared::new()?, Shared::new()?);
+        let notifier = shared.notifier(&mm, 0..PAGE_SIZE, Behaviour::LetGo)?;
+        let validate = || {
+            let seq = notifier.read_begin();
+            let guard = other.state.lock();
+            seq.validate(&guard)
+        };
+
+        let mut first = Ok(());
+        let reported = if cfg!(CONFIG_LOCKDEP) {
+            provoke(c"WARNING: ", c"report_other_lock", || first = validate()) == Seen::ONE
+        } else {
+            first = validate();
+            true
+        };
+        // A driver that tries again and again does not fill the log.
+        let second = validate();
+        drop(notifier);
+
+        assert!(reported);
+        assert_eq!(first, Err(Retry));
+        assert_eq!(second, Err(Retry));
+        Ok(())
+    }
+
+    #[test]
     fn several_are_validated_under_one_lock() -> Result {
         let mm = user::attach_mm()?;
         let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
-        let (shared, other) = (Shared::new()?, Shared::new()?);
+        let shared = Shared::new()?;
         let first = shared.notifier(&mm, addr..addr + PAGE_SIZE, Behaviour::LetGo)?;
         let second_range = addr + PAGE_SIZE..addr + 2 * PAGE_SIZE;
         let second = shared.notifier(&mm, second_range, Behaviour::LetGo)?;
@@ -365,16 +407,13 @@ mod tests {
         let aware = (one.check_retry(), two.check_retry());
         let one_of_both = one.lock().map(|guard| two.validate(&guard));
 
-        // The right state, but the guard of another lock.
-        let foreign = first.read_begin().validate(&other.state.lock());
         drop(first);
         drop(second);
 
-        assert_eq!(both, Some(true));
+        assert_eq!(both, Some(Ok(())));
         assert!(!unaware);
         assert_eq!(aware, (false, true));
-        assert_eq!(one_of_both, Some(false));
-        assert!(!foreign);
+        assert_eq!(one_of_both, Some(Err(Retry)));
         Ok(())
     }
 
@@ -705,21 +744,15 @@ mod tests {
             });
             KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)
         };
-        let (notifier, other) = (new()?, new()?);
+        let notifier = new()?;
 
-        let (seq, held, foreign) = (
-            notifier.read_begin(),
-            notifier.read_begin(),
-            notifier.read_begin(),
-        );
+        let (seq, held) = (notifier.read_begin(), notifier.read_begin());
         let reader = seq.read();
         // Only other readers.
         let writer = notifier.state.try_lock().is_some();
         let second = reader.as_ref().map(|guard| held.validate_read(guard));
         let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         let valid = reader.map(|state| *state);
-        // The right state, but the guard of another lock.
-        let foreign = foreign.validate_read(&other.state.read());
 
         let seq = notifier.read_begin();
         let write = notifier.read_begin();
@@ -728,14 +761,12 @@ mod tests {
         let again = notifier.read_begin().read().map(|state| *state);
         user::munmap(addr, PAGE_SIZE)?;
         let state = *notifier.state.lock();
-        drop(other);
         drop(notifier);
 
         assert!(!writer);
-        assert_eq!(second, Some(true));
+        assert_eq!(second, Some(Ok(())));
         assert_eq!(refused, Err(EAGAIN));
         assert_eq!(valid, Some(0));
-        assert!(!foreign);
         assert_eq!(done, Ok(()));
         assert_eq!(collided, (true, true));
         assert_eq!(again, Some(0x100));
@@ -795,7 +826,7 @@ mod tests {
         }
 
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-            let unmapped = op.range().event() == Event::Unmap;
+            let unmapped = op.event() == Event::Unmap;
             let (mut gone, done) = op.lock();
             *gone |= unmapped;
             if *gone {

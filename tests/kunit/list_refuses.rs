@@ -12,9 +12,11 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::mmu_notifier::{
-        Operations,
+        list::{
+            Notifier,
+            Operations, //
+        },
         Range,
-        Registration,
         WouldBlock, //
     },
     nonblock::NonBlockGuard,
@@ -62,7 +64,7 @@ impl Operations for Refuses {
 #[pin_data]
 struct Device {
     #[pin]
-    _registration: Registration<Refuses>,
+    _registration: Notifier<Refuses>,
 }
 
 #[vtable]
@@ -75,7 +77,7 @@ impl MiscDevice for Device {
 
         KBox::try_pin_init(
             try_pin_init!(Self {
-                _registration <- Registration::new(mm, Ok(Refuses)),
+                _registration <- Notifier::new(mm, Ok(Refuses)),
             }? Error),
             GFP_KERNEL,
         )

@@ -32,16 +32,15 @@ mod tests {
         impl_has_work,
         mm::{
             mmu_notifier::{
-                interval,
                 interval::{
+                    self,
                     Invalidated,
                     Invalidation,
                     Notifier,
                     TryInvalidation, //
                 },
-                Operations,
+                list,
                 Range,
-                Registration,
                 WouldBlock, //
             },
             reclaim::{
@@ -367,7 +366,7 @@ mod tests {
     struct Listener(Callback);
 
     #[vtable]
-    impl Operations for Listener {
+    impl list::Operations for Listener {
         type Refusal = Infallible;
 
         fn start(&self, _range: Range<'_>) {
@@ -462,7 +461,7 @@ mod tests {
     #[test]
     fn list_notifier_dropped_in_its_callback() -> Result {
         let new = |mm: &MmWithUser, callback| {
-            KBox::try_pin_init(Registration::new(mm, Ok(Listener(callback))), GFP_KERNEL)
+            KBox::try_pin_init(list::Notifier::new(mm, Ok(Listener(callback))), GFP_KERNEL)
         };
 
         check(

@@ -27,13 +27,13 @@ mod tests {
         bindings,
         mm::{
             mmu_notifier::{
+                list::Operations,
                 shared::{
                     self,
                     Object,
                     Ref,
                     Registry, //
                 },
-                Operations,
                 Range, //
             },
             Mm,
@@ -99,7 +99,7 @@ mod tests {
     impl Operations for Process {
         type Refusal = Infallible;
 
-        fn release(&self, _mm: &Mm) {
+        fn release(&self) {
             COUNTS.released.fetch_add(1, Relaxed);
             let own = self.own.lock().take();
             drop(own);

@@ -26,13 +26,12 @@ use kernel::{
                 Notifier,
                 TryInvalidation, //
             },
+            list,
             shared::{
                 Object,
                 Registry, //
             },
             Event,
-            Operations,
-            Registration,
             WouldBlock, //
         },
         Mm,
@@ -70,10 +69,10 @@ struct Process;
 static PROCESSES: Registry<Process> = Registry::new();
 
 #[vtable]
-impl Operations for Process {
+impl list::Operations for Process {
     type Refusal = Infallible;
 
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         pr_info!("released\n");
     }
 }
@@ -102,8 +101,8 @@ impl Watch {
         try_pin_init!(Self { lock <- new_mutex!(()) }? Error)
     }
 
-    fn list(mm: &MmWithUser) -> Result<Pin<KBox<Registration<Self>>>> {
-        KBox::try_pin_init(Registration::new(mm, Self::new()), GFP_KERNEL)
+    fn list(mm: &MmWithUser) -> Result<Pin<KBox<list::Notifier<Self>>>> {
+        KBox::try_pin_init(list::Notifier::new(mm, Self::new()), GFP_KERNEL)
     }
 
     fn interval(mm: &MmWithUser) -> Result<Pin<KBox<Notifier<Self>>>> {
@@ -112,10 +111,10 @@ impl Watch {
 }
 
 #[vtable]
-impl Operations for Watch {
+impl list::Operations for Watch {
     type Refusal = Infallible;
 
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         pr_info!("list notifier: released\n");
     }
 }
@@ -130,7 +129,7 @@ impl interval::Operations for Watch {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        if op.range().event() == Event::Release {
+        if op.event() == Event::Release {
             pr_info!("interval notifier: released\n");
         }
         op.lock().1

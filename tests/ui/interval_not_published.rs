@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A callback has to publish the invalidation, or say that it is unaffected.
+//! A callback has to publish the invalidation.
 
 //~ error[E0423]: cannot initialize a tuple struct which contains private fields
 
@@ -21,6 +21,6 @@ impl Operations for Mirror {
         #[cfg(refused)]
         return Invalidated(core::marker::PhantomData);
         #[cfg(not(refused))]
-        return op.unaffected();
+        return op.lock().1;
     }
 }

@@ -19,9 +19,9 @@ impl Operations for Mirror {
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         #[cfg(refused)]
-        let _range: Range<'static> = op.range();
+        let _range: Range<'static> = op.unclipped_range();
         #[cfg(not(refused))]
-        let _range: Range<'op> = op.range();
-        op.unaffected()
+        let _range: Range<'op> = op.unclipped_range();
+        op.lock().1
     }
 }

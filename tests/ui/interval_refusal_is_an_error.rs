@@ -33,6 +33,9 @@ impl Operations for Mirror {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, Self::Refusal> {
-        Ok(op.unaffected())
+        let Ok((_, done)) = op.try_lock() else {
+            unreachable!()
+        };
+        Ok(done)
     }
 }

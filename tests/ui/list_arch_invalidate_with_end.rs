@@ -17,5 +17,5 @@ impl Operations for Driver {
     #[cfg(refused)]
     fn end(&self, _range: Range<'_>, _nb: &NonBlockGuard) {}
 
-    fn arch_invalidate(&self, _mm: &Mm, _range: ops::Range<usize>, _nb: &NonBlockGuard) {}
+    fn arch_invalidate(&self, _range: ops::Range<usize>, _nb: &NonBlockGuard) {}
 }

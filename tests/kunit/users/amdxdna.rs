@@ -88,7 +88,7 @@ impl Operations for Umap {
 
     /// `aie2_hmm_invalidate()`.
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let unmapped = op.range().event() == Event::Unmap;
+        let unmapped = op.event() == Event::Unmap;
         let (mut epoch, done) = op.lock();
 
         let state = self.state.access_mut(&mut epoch);

@@ -52,7 +52,7 @@ impl Operations for Map {
 
     /// `gntdev_invalidate()`: gives pages back to the domain they are from.
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.range().pages(&self.addrs);
+        let pages = op.pages();
         let (mut grants, done) = op.lock();
         grants.remove(pages);
         done

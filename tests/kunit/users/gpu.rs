@@ -123,7 +123,7 @@ fn submit(buffers: &[&Notifier<Buffer>], look_up: impl Fn() -> Result) -> Result
         let Some(mut queue) = seq.lock() else {
             continue;
         };
-        if seqs.drain_all().all(|seq| seq.validate(&queue)) {
+        if seqs.drain_all().all(|seq| seq.validate(&queue).is_ok()) {
             for buffer in buffers {
                 *buffer.bound.access_mut(&mut queue) = true;
             }

@@ -13,7 +13,6 @@ use crate::invalidate;
 use core::ops::Range;
 use kernel::{
     mm::mmu_notifier::{
-        self,
         interval::{
             Invalidated,
             Invalidation,
@@ -54,10 +53,12 @@ struct GpuRange {
 }
 
 impl Window {
-    fn unmap(ranges: &mut [GpuRange], range: mmu_notifier::Range<'_>) {
-        let unmapped = range.event() == Event::Unmap;
+    fn unmap(ranges: &mut [GpuRange], range: Range<usize>, event: Event) {
+        let unmapped = event == Event::Unmap;
 
-        for gpu in ranges.iter_mut().filter(|gpu| range.overlaps(&gpu.addrs)) {
+        let overlaps = |addrs: &Range<usize>| addrs.start < range.end && range.start < addrs.end;
+
+        for gpu in ranges.iter_mut().filter(|gpu| overlaps(&gpu.addrs)) {
             gpu.valid = false;
             gpu.unmapped |= unmapped;
         }
@@ -74,9 +75,9 @@ impl Operations for Window {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let range = op.range();
+        let (range, event) = (op.range(), op.event());
         let (mut ranges, done) = op.lock();
-        Self::unmap(&mut ranges, range);
+        Self::unmap(&mut ranges, range, event);
         done
     }
 
@@ -85,9 +86,9 @@ impl Operations for Window {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let range = op.range();
+        let (range, event) = (op.range(), op.event());
         let (mut ranges, done) = op.try_lock()?;
-        Self::unmap(&mut ranges, range);
+        Self::unmap(&mut ranges, range, event);
         Ok(done)
     }
 }

@@ -18,7 +18,6 @@ use core::{
 use kernel::{
     mm::{
         mmu_notifier::{
-            self,
             interval::{
                 self,
                 Invalidated,
@@ -26,6 +25,7 @@ use kernel::{
                 Notifier,
                 TryInvalidation, //
             },
+            list,
             shared::{
                 self,
                 Object,
@@ -34,7 +34,6 @@ use kernel::{
             },
             WouldBlock, //
         },
-        Mm,
         MmWithUser, //
     },
     new_mutex,
@@ -65,11 +64,11 @@ struct KfdProcess {
 static PROCESSES: Registry<KfdProcess> = Registry::new();
 
 #[vtable]
-impl mmu_notifier::Operations for KfdProcess {
+impl list::Operations for KfdProcess {
     type Refusal = Infallible;
 
     /// `kfd_process_notifier_release()`. It may sleep.
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         *self.queues.lock() = 0;
         // `mmu_notifier_put()`. The object is freed when this has returned.
         let own = self.own.lock().take();
@@ -111,7 +110,6 @@ struct Svm {
 /// A range of it, `struct svm_range`.
 struct SvmRange {
     svm: Arc<Svm>,
-    bounds: Range<usize>,
 }
 
 impl interval::Operations for SvmRange {
@@ -124,7 +122,7 @@ impl interval::Operations for SvmRange {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.lock();
         table.remove(pages);
         done
@@ -136,7 +134,7 @@ impl interval::Operations for SvmRange {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.try_lock()?;
         table.remove(pages);
         Ok(done)
@@ -146,10 +144,7 @@ impl interval::Operations for SvmRange {
 type Registered = Pin<KBox<Notifier<SvmRange>>>;
 
 fn register(mm: &MmWithUser, svm: &Arc<Svm>, bounds: Range<usize>) -> Result<Registered> {
-    let range = SvmRange {
-        svm: svm.clone(),
-        bounds: bounds.clone(),
-    };
+    let range = SvmRange { svm: svm.clone() };
     KBox::try_pin_init(Notifier::new(mm, bounds, Ok(range)), GFP_KERNEL)
 }
 

@@ -18,11 +18,12 @@ use core::{
 use kernel::{
     mm::{
         mmu_notifier::{
-            Operations,
-            Range,
-            Registration, //
-        },
-        Mm, //
+            list::{
+                Notifier,
+                Operations, //
+            },
+            Range, //
+        }, //
     },
     new_spinlock,
     nonblock::NonBlockGuard,
@@ -74,7 +75,7 @@ impl Operations for Vm {
         mmu.in_progress -= 1;
     }
 
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         self.mmu.lock().table.pages = 0;
     }
 }
@@ -93,7 +94,7 @@ impl Vm {
 }
 // [vm end]
 
-fn register(process: &Process) -> Result<Pin<KBox<Registration<Vm>>>> {
+fn register(process: &Process) -> Result<Pin<KBox<Notifier<Vm>>>> {
     let memory = process.memory.clone();
     let table = Table::new(&memory);
     let init = try_pin_init!(Vm {
@@ -104,7 +105,7 @@ fn register(process: &Process) -> Result<Pin<KBox<Registration<Vm>>>> {
             seq: 0,
         }),
     });
-    KBox::try_pin_init(Registration::new(&process.mm, init), GFP_KERNEL)
+    KBox::try_pin_init(Notifier::new(&process.mm, init), GFP_KERNEL)
 }
 
 #[kunit_tests(rust_mmu_notifier_kvm)]

@@ -71,7 +71,7 @@ impl Operations for Region {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.range().pages(&self.addrs);
+        let pages = op.pages();
         let (mut mapped, done) = op.lock();
         // It cannot fail, and there is a way that needs no memory: all of the region at once.
         if mapped.remap_no_access(pages).is_err() {
@@ -85,7 +85,7 @@ impl Operations for Region {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&self.addrs);
+        let pages = op.pages();
         let (mut mapped, done) = op.try_lock()?;
         mapped.remap_no_access(pages)?;
         Ok(done)

@@ -24,10 +24,10 @@ use kernel::{
             Notifier,
             TryInvalidation, //
         },
+        list,
         Event,
-        Operations,
+        Owner,
         Range,
-        Registration,
         WouldBlock, //
     },
     new_mutex,
@@ -54,7 +54,7 @@ struct Svmm {
 }
 
 impl Svmm {
-    /// Whether the driver itself is changing the range, and knows about it.
+    /// Returns whether the driver itself is changing the range, and knows about it.
     fn is_own(&self, range: Range<'_>) -> bool {
         match range.event() {
             Event::Migrate(owner) | Event::Exclusive(owner) => owner.is(&*self.device),
@@ -67,7 +67,7 @@ impl Svmm {
 struct Listener(Arc<Svmm>);
 
 #[vtable]
-impl Operations for Listener {
+impl list::Operations for Listener {
     type Refusal = WouldBlock;
 
     fn start(&self, range: Range<'_>) {
@@ -98,10 +98,11 @@ impl interval::Operations for Fault {
         &self.0.table
     }
 
+    fn is_own(&self, owner: Owner) -> bool {
+        owner.is(&*self.0.device)
+    }
+
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        if self.0.is_own(op.range()) {
-            return op.unaffected();
-        }
         op.lock().1
     }
 
@@ -110,9 +111,6 @@ impl interval::Operations for Fault {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        if self.0.is_own(op.range()) {
-            return Ok(op.unaffected());
-        }
         Ok(op.try_lock()?.1)
     }
 }
@@ -157,8 +155,8 @@ mod tests {
     fn lets_go_of_what_changes() -> Result {
         let process = Process::new()?;
         let svmm = new_svmm(&process)?;
-        let listener: Pin<KBox<Registration<Listener>>> = KBox::try_pin_init(
-            Registration::new(&process.mm, Ok(Listener(svmm.clone()))),
+        let listener: Pin<KBox<list::Notifier<Listener>>> = KBox::try_pin_init(
+            list::Notifier::new(&process.mm, Ok(Listener(svmm.clone()))),
             GFP_KERNEL,
         )?;
         let used = || svmm.table.lock().pages;

@@ -53,7 +53,7 @@ impl Operations for Region {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.lock();
         table.remove(pages);
         done
@@ -64,7 +64,7 @@ impl Operations for Region {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.try_lock()?;
         table.remove(pages);
         Ok(done)

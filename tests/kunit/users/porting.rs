@@ -203,7 +203,7 @@ impl Operations for Region {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.lock();
         table.unmap(pages);
         done
@@ -214,7 +214,7 @@ impl Operations for Region {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&self.bounds);
+        let pages = op.pages();
         let (mut table, done) = op.try_lock()?;
         table.unmap(pages);
         Ok(done)

@@ -9,16 +9,17 @@ use core::convert::Infallible;
 use kernel::{
     mm::{
         mmu_notifier::{
+            list::{
+                Notifier,
+                Operations, //
+            },
             shared::{
                 self,
                 Object,
                 Ref,
                 Registry, //
-            },
-            Operations,
-            Registration, //
+            }, //
         },
-        Mm,
         MmWithUser,
         MmapWriteLocked, //
     },
@@ -50,7 +51,7 @@ impl Operations for EnclMm {
     type Refusal = Infallible;
 
     /// `sgx_mmu_notifier_release()`.
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         *self.active.lock() = false;
         let own = self.own.lock().take();
         drop(own);
@@ -94,7 +95,7 @@ impl Operations for Protected {
 
     /// `kvm_s390_pv_mmu_notifier_release()`: it goes before its memory does. That may be called
     /// twice, which makes no difference here.
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         *self.exists.lock() = false;
     }
 }
@@ -130,8 +131,8 @@ mod tests {
         let init = try_pin_init!(Protected {
             exists <- new_mutex!(true),
         });
-        let machine: Pin<KBox<Registration<Protected>>> =
-            KBox::try_pin_init(Registration::new(&process.mm, init), GFP_KERNEL)?;
+        let machine: Pin<KBox<Notifier<Protected>>> =
+            KBox::try_pin_init(Notifier::new(&process.mm, init), GFP_KERNEL)?;
 
         let before = *machine.exists.lock();
         drop(process);

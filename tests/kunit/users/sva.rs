@@ -14,10 +14,11 @@ use kernel::{
     bindings,
     mm::{
         mmu_notifier::{
-            Operations,
-            Registration, //
-        },
-        Mm, //
+            list::{
+                Notifier,
+                Operations, //
+            }, //
+        }, //
     },
     new_spinlock,
     nonblock::NonBlockGuard,
@@ -40,24 +41,24 @@ impl Operations for Domain {
     // It has no start, and so nothing to refuse.
     type Refusal = Infallible;
 
-    fn arch_invalidate(&self, _mm: &Mm, range: Range<usize>, _nb: &NonBlockGuard) {
+    fn arch_invalidate(&self, range: Range<usize>, _nb: &NonBlockGuard) {
         // All of the TLB is `0..usize::MAX`, and needs no case of its own.
         self.tlb.lock().retain(|addr| !range.contains(&addr));
     }
 
     /// The page tables are about to be freed: from here on faults are an error.
-    fn release(&self, _mm: &Mm) {
+    fn release(&self) {
         self.tlb.lock().retain(|_| false);
     }
 }
 // [domain end]
 
-fn register(process: &Process) -> Result<Pin<KBox<Registration<Domain>>>> {
+fn register(process: &Process) -> Result<Pin<KBox<Notifier<Domain>>>> {
     let table = Table::new(&process.memory);
     let init = try_pin_init!(Domain {
         tlb <- new_spinlock!(table),
     });
-    KBox::try_pin_init(Registration::new(&process.mm, init), GFP_KERNEL)
+    KBox::try_pin_init(Notifier::new(&process.mm, init), GFP_KERNEL)
 }
 
 #[kunit_tests(rust_mmu_notifier_sva)]

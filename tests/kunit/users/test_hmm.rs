@@ -23,7 +23,7 @@ use kernel::{
             Operations,
             TryInvalidation, //
         },
-        Event,
+        Owner,
         WouldBlock, //
     },
     new_mutex,
@@ -63,13 +63,15 @@ impl Operations for Mirror {
         &self.0.pt
     }
 
+    /// The driver that migrates a page to its own memory knows that.
+    fn is_own(&self, owner: Owner) -> bool {
+        owner.is(&*self.0.mdevice)
+    }
+
     /// `dmirror_interval_invalidate()`.
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        // The driver that migrates a page to its own memory knows that.
-        if matches!(op.range().event(), Event::Migrate(owner) if owner.is(&*self.0.mdevice)) {
-            return op.unaffected();
-        }
-        let pages = op.range().pages(&self.0.memory);
+        // The table is for a part of the notifier's range only.
+        let pages = op.unclipped_range().pages(&self.0.memory);
         let (mut pt, done) = op.lock();
         pt.remove(pages);
         done
@@ -80,7 +82,8 @@ impl Operations for Mirror {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&self.0.memory);
+        // The table is for a part of the notifier's range only.
+        let pages = op.unclipped_range().pages(&self.0.memory);
         let (mut pt, done) = op.try_lock()?;
         pt.remove(pages);
         Ok(done)

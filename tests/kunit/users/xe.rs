@@ -164,7 +164,7 @@ fn is_valid(vma: &Notifier<Vma>, binds: &RwSemaphoreReadGuard<'_, Binds>) -> boo
 
     looked_up
         .and_then(|stamp| vma.resume(stamp))
-        .is_some_and(|seq| seq.validate_read(binds))
+        .is_some_and(|seq| seq.validate_read(binds).is_ok())
 }
 // [vma end]
 

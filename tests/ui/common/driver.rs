@@ -9,9 +9,11 @@ use core::{
 use kernel::{
     mm::{
         mmu_notifier::{
-            Operations,
+            list::{
+                Notifier,
+                Operations, //
+            },
             Range,
-            Registration,
             WouldBlock, //
         },
         Mm,
@@ -41,9 +43,6 @@ impl kernel::Module for Ui {
 struct Driver;
 
 pub fn register(mm: &MmWithUser) -> Result {
-    drop(KBox::pin_init(
-        Registration::new(mm, Ok(Driver)),
-        GFP_KERNEL,
-    )?);
+    drop(KBox::pin_init(Notifier::new(mm, Ok(Driver)), GFP_KERNEL)?);
     Ok(())
 }

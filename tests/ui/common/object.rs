@@ -14,7 +14,7 @@ include!("driver.rs");
 impl Operations for Driver {
     type Refusal = Infallible;
 
-    fn release(&self, _mm: &Mm) {}
+    fn release(&self) {}
 }
 
 impl Object for Driver {

@@ -25,7 +25,7 @@ use crate::{
                 Operations,
                 TryInvalidation, //
             },
-            Event,
+            Owner,
             WouldBlock, //
         },
         Mm,
@@ -239,13 +239,13 @@ impl Operations for Inner {
         &self.table
     }
 
-    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        // Or no read during which a page is made exclusive could be validated.
-        if matches!(op.range().event(), Event::Exclusive(owner) if owner.is(self)) {
-            return op.unaffected();
-        }
+    // Otherwise no read during which a page is made exclusive could be validated.
+    fn is_own(&self, owner: Owner) -> bool {
+        owner.is(self)
+    }
 
-        let pages = op.range().pages(&(0..usize::MAX));
+    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+        let pages = op.pages();
         let (table, done) = op.lock();
         remove(&table, pages);
         done
@@ -256,7 +256,7 @@ impl Operations for Inner {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.range().pages(&(0..usize::MAX));
+        let pages = op.pages();
         let (table, done) = op.try_lock()?;
         remove(&table, pages);
         Ok(done)

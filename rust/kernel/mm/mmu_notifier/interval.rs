@@ -24,9 +24,8 @@
 //!  ...enter the pages into the table...
 //! ```
 //!
-//! A callback has to return an [`Invalidated`], which it only gets by publishing the invalidation
-//! or by saying that it is [`unaffected`](Invalidation::unaffected), and only for the invalidation
-//! that it was called for.
+//! A callback has to return an [`Invalidated`], which it only gets by publishing the invalidation,
+//! and only for the invalidation that it was called for.
 //!
 //! # Moving a notifier
 //!
@@ -161,9 +160,8 @@
 
 use super::{
     ModuleRef,
-    Range,
-    Refusal,
-    WouldBlock, //
+    Owner,
+    Refusal, //
 };
 use crate::{
     bindings,
@@ -174,10 +172,7 @@ use crate::{
         MmWithUser,
         MmapWriteLocked, //
     },
-    nonblock::{
-        non_block,
-        NonBlockGuard, //
-    },
+    nonblock::NonBlockGuard,
     prelude::*,
     sync::{
         atomic::{
@@ -185,13 +180,7 @@ use crate::{
             Relaxed, //
         },
         lock::{
-            rwsem::{
-                RwSemaphoreBackend,
-                RwSemaphoreReadGuard, //
-            },
-            spinlock::SpinLockBackend,
             Backend,
-            Guard,
             Lock, //
         }, //
     },
@@ -201,7 +190,6 @@ use crate::{
     }, //
 };
 use core::{
-    marker::PhantomData,
     mem,
     ops::{
         self,
@@ -213,8 +201,21 @@ use core::{
     }, //
 };
 
-#[cfg(CONFIG_HMM_MIRROR)]
-mod hmm;
+mod invalidation;
+pub use self::invalidation::{
+    Invalidated,
+    Invalidation,
+    Locked,
+    Pending,
+    TryInvalidation, //
+};
+
+mod read;
+pub use self::read::{
+    Retry,
+    Seq,
+    Stamp, //
+};
 
 mod two_pass;
 pub use self::two_pass::{
@@ -243,18 +244,6 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_invalidate`](Operations::try_invalidate) may answer.
     type Refusal: Refusal;
 
-    /// Whether the callbacks that may sleep run in a [`memalloc_noreclaim`] scope.
-    ///
-    /// Allocations in them, and in what they call, then take from the reserves instead of
-    /// reclaiming, which would call them again. There must be a bound on what is allocated.
-    ///
-    /// [`memalloc_nofs`] would not do: MMU notifiers are called by reclaim without file systems,
-    /// too.
-    ///
-    /// [`memalloc_nofs`]: crate::mm::reclaim::memalloc_nofs
-    /// [`memalloc_noreclaim`]: crate::mm::reclaim::memalloc_noreclaim
-    const NORECLAIM: bool = false;
-
     /// The lock under which invalidations are published and readers are validated.
     ///
     /// It may belong to `self`, or be shared with other notifiers, for example by all those of a
@@ -265,10 +254,23 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// released then, as a callback would.
     fn lock(&self) -> &Lock<Self::State, Self::Backend>;
 
+    /// Returns whether `owner`, on whose behalf pages are migrated or made exclusive, is this
+    /// driver.
+    ///
+    /// Of the invalidations that it brings about itself a driver is not notified: neither callback
+    /// is called, and readers do not see them. Otherwise no read could be validated during which
+    /// the driver migrates a page, or makes it exclusive. See [`Owner::is`].
+    ///
+    /// It must not sleep. It costs nothing where it is left out.
+    #[inline]
+    fn is_own(&self, owner: Owner) -> bool {
+        let _ = owner;
+        false
+    }
+
     /// Pages of the notifier's range are about to change.
     ///
-    /// When it returns the device must have stopped using those in [`Invalidation::range`]. It may
-    /// sleep, with the limitations that the [parent module](super) lists.
+    /// When it returns the device must have stopped using those in [`Pending::range`]. It may sleep, with the limitations that the [parent module](super) lists.
     ///
     /// It is called for the whole address space, [`Event::Release`](super::Event::Release), when
     /// that has lost its last user. Invalidations may still follow.
@@ -292,231 +294,6 @@ pub trait Operations: Send + Sync + Sized + 'static {
         op: TryInvalidation<'op, Self>,
         nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, Self::Refusal>;
-}
-
-/// Evidence that an invalidation was dealt with.
-///
-/// The lifetime is that of one call of a callback, and is invariant, so that the evidence of one
-/// call does not do for another.
-#[must_use = "the callback has to return it"]
-pub struct Invalidated<'op>(PhantomData<fn(&'op ()) -> &'op ()>);
-
-/// The lock of a notifier, held, and the evidence that an invalidation was published under it.
-pub type Locked<'op, T> = (
-    Guard<'op, <T as Operations>::State, <T as Operations>::Backend>,
-    Invalidated<'op>,
-);
-
-/// An invalidation that has not been dealt with yet, and may wait.
-///
-/// See [`Operations::invalidate`].
-///
-/// # Examples
-///
-/// ```
-/// use kernel::mm::mmu_notifier::{
-///     interval::{
-///         Invalidated,
-///         Invalidation,
-///         Operations, //
-///     },
-///     Event, //
-/// };
-///
-/// /// Deals with an invalidation, unless `device` brought it about.
-/// fn invalidate<'op, T: Operations, D>(
-///     op: Invalidation<'op, T>,
-///     device: &D,
-///     remove: impl FnOnce(&T::State),
-/// ) -> Invalidated<'op> {
-///     match op.range().event() {
-///         Event::Migrate(owner) if owner.is(device) => op.unaffected(),
-///         _ => {
-///             let (state, done) = op.lock();
-///             remove(&state);
-///             done
-///         }
-///     }
-/// }
-/// ```
-#[must_use = "an invalidation has to be dealt with"]
-pub struct Invalidation<'op, T: Operations>(Pending<'op, T>);
-
-/// An invalidation that has not been dealt with yet, and must not wait.
-///
-/// See [`Operations::try_invalidate`].
-///
-/// # Examples
-///
-/// ```
-/// use kernel::mm::mmu_notifier::{
-///     interval::{
-///         Invalidated,
-///         Operations,
-///         TryInvalidation, //
-///     },
-///     WouldBlock, //
-/// };
-///
-/// /// Deals with an invalidation if the lock is free and the device idle.
-/// fn try_invalidate<'op, T: Operations>(
-///     op: TryInvalidation<'op, T>,
-///     is_idle: impl FnOnce(&T::State) -> bool,
-/// ) -> Result<Invalidated<'op>, WouldBlock> {
-///     let (state, done) = op.try_lock()?;
-///     is_idle(&state).then_some(done).ok_or(WouldBlock)
-/// }
-/// ```
-#[must_use = "an invalidation has to be dealt with"]
-pub struct TryInvalidation<'op, T: Operations>(Pending<'op, T>);
-
-/// What [`Invalidation`] and [`TryInvalidation`] have in common.
-///
-/// # Invariants
-///
-/// `notifier` is registered, or is being registered, and the core is calling it for `range` with
-/// the sequence number `seq`.
-struct Pending<'op, T: Operations> {
-    notifier: &'op Notifier<T>,
-    range: Range<'op>,
-    seq: usize,
-    _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
-}
-
-impl<'op, T: Operations> Pending<'op, T> {
-    /// # Safety
-    ///
-    /// `interval_sub` must be the `inner` of a [`Notifier<T>`] that is registered or is being
-    /// registered, and that the core is calling for `range` with the sequence number `seq`. All of
-    /// that must hold for `'op`.
-    #[inline]
-    unsafe fn from_raw(
-        interval_sub: *mut bindings::mmu_interval_notifier,
-        range: *const bindings::mmu_notifier_range,
-        seq: usize,
-    ) -> Self {
-        // INVARIANT: By the caller's contract.
-        Self {
-            // SAFETY: By the caller's contract. The fields are initialized before it is registered,
-            // and there are only shared references to it until it is removed.
-            notifier: unsafe { &*Notifier::from_inner(interval_sub) },
-            // SAFETY: By the caller's contract.
-            range: unsafe { Range::from_raw(range) },
-            seq,
-            _invariant: PhantomData,
-        }
-    }
-
-    /// Has the driver deal with an invalidation that may wait.
-    #[inline]
-    fn invalidate(self) {
-        let Invalidated(_) = super::run(T::NORECLAIM, || {
-            self.notifier.data.invalidate(Invalidation(self))
-        });
-    }
-
-    /// Has the driver deal with an invalidation that must not wait; whether it did.
-    #[inline]
-    fn try_invalidate(self) -> bool {
-        non_block(|nb| {
-            self.notifier
-                .data
-                .try_invalidate(TryInvalidation(self), nb)
-                .is_ok()
-        })
-    }
-
-    /// Publishes the invalidation to readers.
-    #[inline]
-    fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
-        // What `mmu_interval_set_seq()` does, which is to be called with the lock of the notifier
-        // held: the callers have just taken the guard from `Notifier::user_lock()`. The write is
-        // volatile because `mmu_interval_read_begin()` reads it without that lock.
-        //
-        // SAFETY: By the type invariants the notifier is registered, and the core is calling it
-        // with this sequence number.
-        unsafe { (&raw mut (*self.notifier.inner.get()).invalidate_seq).write_volatile(self.seq) };
-
-        Invalidated(PhantomData)
-    }
-}
-
-impl<'op, T: Operations> Invalidation<'op, T> {
-    /// The range that is invalidated.
-    ///
-    /// It overlaps that of the notifier, but may be larger. See [`Range::clip`].
-    #[inline]
-    pub fn range(&self) -> Range<'op> {
-        self.0.range
-    }
-
-    /// Takes the lock, and publishes the invalidation to readers.
-    ///
-    /// The pages have to be removed before the lock is released.
-    #[doc(alias = "mmu_interval_set_seq")]
-    #[inline]
-    pub fn lock(self) -> Locked<'op, T> {
-        let guard = self.0.notifier.user_lock().lock();
-        let done = self.0.publish(&guard);
-
-        (guard, done)
-    }
-
-    /// Declares that the device uses none of the pages, and need not be kept from using them.
-    ///
-    /// Readers do not see the invalidation. So this is only right for an invalidation that the
-    /// driver itself brought about, see [`Event::Migrate`](super::Event::Migrate), or for one that
-    /// does not change the pages as far as the driver is concerned.
-    #[inline]
-    pub fn unaffected(self) -> Invalidated<'op> {
-        Invalidated(PhantomData)
-    }
-}
-
-impl<'op, T: Operations> TryInvalidation<'op, T> {
-    /// The range that is invalidated.
-    ///
-    /// It overlaps that of the notifier, but may be larger. See [`Range::clip`].
-    #[inline]
-    pub fn range(&self) -> Range<'op> {
-        self.0.range
-    }
-
-    /// Takes the lock if it is free, and then publishes the invalidation to readers.
-    ///
-    /// The pages have to be removed before the lock is released.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`] if somebody holds the lock. The invalidation is not published then, and can
-    /// only be refused.
-    #[doc(alias = "mmu_interval_set_seq")]
-    #[inline]
-    pub fn try_lock(self) -> Result<Locked<'op, T>, WouldBlock> {
-        let guard = self.0.notifier.user_lock().try_lock().ok_or(WouldBlock)?;
-        let done = self.0.publish(&guard);
-
-        Ok((guard, done))
-    }
-
-    /// Declares that the device uses none of the pages, and need not be kept from using them.
-    ///
-    /// See [`Invalidation::unaffected`].
-    #[inline]
-    pub fn unaffected(self) -> Invalidated<'op> {
-        Invalidated(PhantomData)
-    }
-}
-
-impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
-    /// Takes the lock, and publishes the invalidation to readers.
-    ///
-    /// Only for spinlocks, which do not sleep.
-    #[doc(alias = "mmu_interval_set_seq")]
-    #[inline]
-    pub fn lock(self) -> Locked<'op, T> {
-        Invalidation(self.0).lock()
-    }
 }
 
 /// A notifier for changes in a range of addresses.
@@ -791,6 +568,28 @@ impl<T: Operations> Notifier<T> {
         start..last + 1
     }
 
+    /// Returns the C object.
+    #[cfg(CONFIG_HMM_MIRROR)]
+    #[inline]
+    pub(in crate::mm) fn as_raw(&self) -> *mut bindings::mmu_interval_notifier {
+        self.inner.get()
+    }
+
+    /// Takes up a read of the address space that C code began.
+    ///
+    /// # Safety
+    ///
+    /// `seq` must come from `mmu_interval_read_begin()` for this notifier.
+    #[cfg(CONFIG_HMM_MIRROR)]
+    #[inline]
+    pub(in crate::mm) unsafe fn seq_from_raw(&self, seq: usize) -> Seq<'_, T> {
+        // INVARIANT: By the caller's contract.
+        Seq {
+            notifier: self,
+            seq,
+        }
+    }
+
     /// Begins to read the address space.
     ///
     /// What is looked up from here on is valid under the lock that [`Seq::lock`] returns, if it
@@ -859,7 +658,10 @@ impl<T: Operations> Notifier<T> {
         // SAFETY: By the caller's contract.
         let pending = unsafe { Pending::<T>::from_raw(interval_sub, range, seq) };
 
-        if pending.range.is_blockable() {
+        if pending.is_own() {
+            return true;
+        }
+        if pending.is_blockable() {
             pending.invalidate();
             return true;
         }
@@ -887,284 +689,5 @@ impl<T: Operations> Deref for Notifier<T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.data
-    }
-}
-
-/// A read of the address space that has begun.
-///
-/// See [`Notifier::read_begin`].
-///
-/// # Examples
-///
-/// ```
-/// use kernel::mm::mmu_notifier::interval::{
-///     Notifier,
-///     Operations, //
-/// };
-///
-/// /// Looks up pages one by one, and calls `f` when those that were looked up are valid.
-/// fn with_pages<T: Operations>(
-///     notifier: &Notifier<T>,
-///     look_up: impl Fn(usize) -> Result,
-///     pages: usize,
-///     f: impl FnOnce(&T::State),
-/// ) -> Result {
-///     'again: loop {
-///         let seq = notifier.read_begin();
-///         for page in 0..pages {
-///             look_up(page)?;
-///             // There is no use in looking up the rest.
-///             if seq.check_retry() {
-///                 continue 'again;
-///             }
-///         }
-///         if let Some(state) = seq.lock() {
-///             f(&state);
-///             return Ok(());
-///         }
-///     }
-/// }
-/// ```
-///
-/// # Invariants
-///
-/// `mmu_interval_read_begin()` returned `seq` for `notifier`.
-#[must_use = "what was read is only valid under the lock that `Seq::lock` returns"]
-pub struct Seq<'a, T: Operations> {
-    notifier: &'a Notifier<T>,
-    seq: usize,
-}
-
-/// When a read of the address space began, to be kept.
-///
-/// A driver that stores the pages that it looked up, and wants to know much later whether they are
-/// still valid, stores a stamp with them. [`Notifier::resume`] makes a [`Seq`] of it again.
-///
-/// Two stamps of one notifier are equal if no invalidation was published in between.
-///
-/// It outlives its notifier, and then is of no use: it is never taken for that of another.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::mm::mmu_notifier::interval::{
-///     Notifier,
-///     Operations,
-///     Stamp, //
-/// };
-///
-/// /// Memory that is looked up once, and then used until it is invalidated.
-/// struct Buffer {
-///     /// When the pages were looked up, if they were.
-///     looked_up: Option<Stamp>,
-/// }
-///
-/// impl Buffer {
-///     /// Looks up the pages, unless those that there are may still be valid.
-///     fn prepare<T: Operations>(&mut self, notifier: &Notifier<T>) {
-///         let now = notifier.read_begin().stamp();
-///         if self.looked_up != Some(now) {
-///             // Here the driver looks up the pages.
-///             self.looked_up = Some(now);
-///         }
-///     }
-///
-///     /// Has the device use the pages, if they still are valid.
-///     fn submit<T: Operations>(&self, notifier: &Notifier<T>, f: impl FnOnce(&T::State)) -> bool {
-///         let seq = self.looked_up.and_then(|stamp| notifier.resume(stamp));
-///         let Some(state) = seq.and_then(|seq| seq.lock()) else {
-///             return false;
-///         };
-///         f(&state);
-///         true
-///     }
-/// }
-/// ```
-///
-/// # Invariants
-///
-/// `mmu_interval_read_begin()` returned `seq` for the notifier with the number `notifier`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    notifier: u64,
-    seq: usize,
-}
-
-impl<'a, T: Operations> Seq<'a, T> {
-    /// When the read began, to be kept.
-    #[inline]
-    pub fn stamp(&self) -> Stamp {
-        // INVARIANT: By the type invariant.
-        Stamp {
-            notifier: self.notifier.id,
-            seq: self.seq,
-        }
-    }
-
-    /// Takes the lock, and validates what was read.
-    ///
-    /// Returns [`None`], with the lock released, if an invalidation came in between. Then the
-    /// whole read has to be done again, beginning with [`Notifier::read_begin`].
-    ///
-    /// What was read stays valid for as long as the lock is held, because invalidations need the
-    /// lock, and to be found by those that come later it has to be stored in the state that the
-    /// lock protects.
-    ///
-    /// It sleeps if taking the lock does.
-    #[doc(alias = "mmu_interval_read_retry")]
-    #[must_use = "if unused, the lock will be immediately unlocked"]
-    #[inline]
-    pub fn lock(self) -> Option<Guard<'a, T::State, T::Backend>> {
-        let guard = self.notifier.user_lock().lock();
-
-        // SAFETY: The lock was taken just above.
-        unsafe { self.is_valid() }.then_some(guard)
-    }
-
-    /// Validates what was read, under the lock of the notifier, which is held already.
-    ///
-    /// This is for several notifiers that share their lock: take it with the [`Seq::lock`] of one
-    /// of them, and validate the others under it. What is true of that guard is then true of all.
-    ///
-    /// Returns `false` if an invalidation came in between, or if `guard` is that of another lock.
-    ///
-    /// It does not sleep.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::mm::mmu_notifier::interval::{
-    ///     Notifier,
-    ///     Operations, //
-    /// };
-    ///
-    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid.
-    /// fn with_both<T: Operations>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&mut T::State))
-    /// where
-    ///     T::State: Unpin,
-    /// {
-    ///     loop {
-    ///         let (seq_a, seq_b) = (a.read_begin(), b.read_begin());
-    ///         // Here the driver looks up pages.
-    ///         let Some(mut state) = seq_a.lock() else {
-    ///             continue;
-    ///         };
-    ///         if seq_b.validate(&state) {
-    ///             return f(&mut state);
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    #[doc(alias = "mmu_interval_read_retry")]
-    #[must_use = "what was read is only valid if this says so"]
-    #[inline]
-    pub fn validate(self, guard: &Guard<'_, T::State, T::Backend>) -> bool {
-        // SAFETY: `guard` holds its lock.
-        unsafe { self.validate_locked(guard.lock_ref()) }
-    }
-
-    /// # Safety
-    ///
-    /// `lock` must be held, at least for reading.
-    #[inline]
-    unsafe fn validate_locked(self, lock: &Lock<T::State, T::Backend>) -> bool {
-        if !ptr::eq(lock, self.notifier.user_lock()) {
-            return false;
-        }
-
-        // SAFETY: The lock is held, and is that of the notifier, as was just checked.
-        unsafe { self.is_valid() }
-    }
-
-    /// # Safety
-    ///
-    /// The lock of the notifier must be held, at least for reading.
-    #[inline]
-    unsafe fn is_valid(&self) -> bool {
-        // What `mmu_interval_read_retry()` asks.
-        //
-        // SAFETY: By the type invariant of `Notifier` it is registered. By the caller's contract
-        // the lock is held under which the number is written.
-        unsafe { (*self.notifier.inner.get()).invalidate_seq == self.seq }
-    }
-
-    /// Whether what was read is known to have been invalidated, as far as that can be seen without
-    /// the lock.
-    ///
-    /// `true` means that [`Seq::lock`] would return [`None`], so that the read may as well be begun
-    /// again. `false` means nothing.
-    ///
-    /// It does not sleep.
-    #[doc(alias = "mmu_interval_check_retry")]
-    #[inline]
-    pub fn check_retry(&self) -> bool {
-        // What `mmu_interval_check_retry()` asks. The read is volatile because callbacks may write
-        // at the same time.
-        //
-        // SAFETY: By the type invariant of `Notifier` it is registered.
-        let seq =
-            unsafe { (&raw const (*self.notifier.inner.get()).invalidate_seq).read_volatile() };
-
-        seq != self.seq
-    }
-}
-
-impl<'a, T: Operations<Backend = RwSemaphoreBackend>> Seq<'a, T>
-where
-    T::State: Sync,
-{
-    /// Takes the lock for reading, and validates what was read.
-    ///
-    /// Like [`Seq::lock`], for drivers that use what they looked up more often than they change
-    /// the state that the lock protects.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::{
-    ///     mm::mmu_notifier::interval::{
-    ///         Notifier,
-    ///         Operations, //
-    ///     },
-    ///     sync::lock::rwsem::RwSemaphoreBackend, //
-    /// };
-    ///
-    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid. Others may
-    /// /// do the same at the same time.
-    /// fn with_both<T>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&T::State))
-    /// where
-    ///     T: Operations<Backend = RwSemaphoreBackend, State: Sync>,
-    /// {
-    ///     loop {
-    ///         let (seq_a, seq_b) = (a.read_begin(), b.read_begin());
-    ///         // Here the driver looks up pages.
-    ///         let Some(state) = seq_a.read() else {
-    ///             continue;
-    ///         };
-    ///         if seq_b.validate_read(&state) {
-    ///             return f(&state);
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    #[doc(alias = "mmu_interval_read_retry")]
-    #[must_use = "if unused, the lock will be immediately unlocked"]
-    #[inline]
-    pub fn read(self) -> Option<RwSemaphoreReadGuard<'a, T::State>> {
-        let guard = self.notifier.user_lock().read();
-
-        // SAFETY: The lock was taken for reading just above.
-        unsafe { self.is_valid() }.then_some(guard)
-    }
-
-    /// Validates what was read, under the lock of the notifier, which is held for reading already.
-    ///
-    /// Like [`Seq::validate`].
-    #[doc(alias = "mmu_interval_read_retry")]
-    #[must_use = "what was read is only valid if this says so"]
-    #[inline]
-    pub fn validate_read(self, guard: &RwSemaphoreReadGuard<'_, T::State>) -> bool {
-        // SAFETY: `guard` holds its lock for reading.
-        unsafe { self.validate_locked(guard.lock_ref()) }
     }
 }

@@ -4,13 +4,12 @@
 
 use crate::{
     bindings,
-    mm::Mm,
+    fmt,
     page::PAGE_SIZE,
     prelude::*,
     types::Opaque, //
 };
 use core::{
-    cmp,
     ops,
     ptr, //
 };
@@ -25,20 +24,14 @@ use core::{
 ///
 /// ```
 /// use core::ops;
-/// use kernel::mm::{
-///     mmu_notifier::{
-///         Event,
-///         Range, //
-///     },
-///     Mm, //
+/// use kernel::mm::mmu_notifier::{
+///     Event,
+///     Range, //
 /// };
 ///
-/// /// Whether all of `buffer`, which is memory of `owner`, is unmapped.
-/// fn is_unmapped(range: Range<'_>, owner: &Mm, buffer: &ops::Range<usize>) -> bool {
-///     core::ptr::eq(range.mm().as_raw(), owner.as_raw())
-///         && range.event() == Event::Unmap
-///         && range.start() <= buffer.start
-///         && buffer.end <= range.end()
+/// /// Returns whether all of `buffer` is unmapped.
+/// fn is_unmapped(range: Range<'_>, buffer: &ops::Range<usize>) -> bool {
+///     range.event() == Event::Unmap && range.start() <= buffer.start && buffer.end <= range.end()
 /// }
 ///
 /// /// The number of bytes of `buffer` that are affected.
@@ -50,8 +43,7 @@ use core::{
 /// # Invariants
 ///
 /// The `struct mmu_notifier_range` is initialized, but for `owner`, which is only initialized if
-/// `event` is `MMU_NOTIFY_MIGRATE` or `MMU_NOTIFY_EXCLUSIVE`. For `'a` it is not written to, and
-/// its `mm` is not freed.
+/// `event` is `MMU_NOTIFY_MIGRATE` or `MMU_NOTIFY_EXCLUSIVE`. For `'a` it is not written to.
 #[derive(Clone, Copy)]
 pub struct Range<'a>(&'a Opaque<bindings::mmu_notifier_range>);
 
@@ -66,8 +58,8 @@ impl<'a> Range<'a> {
         // CAST: `Opaque` is transparent.
         //
         // INVARIANT: The core initializes a range with `mmu_notifier_range_init()`, or with
-        // `mmu_notifier_range_init_owner()` for the two events that have an owner, does not change
-        // it while callbacks run, and has a reference to its `mm`.
+        // `mmu_notifier_range_init_owner()` for the two events that have an owner, and does not
+        // change it while callbacks run.
         //
         // SAFETY: By the caller's contract the pointer is valid for `'a`.
         Self(unsafe { &*ptr.cast() })
@@ -89,15 +81,16 @@ impl<'a> Range<'a> {
         unsafe { (*self.0.get()).end }
     }
 
-    /// The part of the range that is within `bounds`.
+    /// Returns the part of the range that is within `bounds`.
     ///
-    /// It is empty, but never ends before it starts, if the two have nothing in common.
+    /// If the two have nothing in common it is empty, and still lies within `bounds`.
     #[inline]
     pub fn clip(&self, bounds: &ops::Range<usize>) -> ops::Range<usize> {
-        let start = cmp::max(self.start(), bounds.start);
-        let end = cmp::min(self.end(), bounds.end);
+        // Within the bounds even if the range is not, so that a table may be indexed with it.
+        let start = self.start().max(bounds.start).min(bounds.end);
+        let end = self.end().min(bounds.end).max(start);
 
-        start..cmp::max(start, end)
+        start..end
     }
 
     /// Whether the range and `bounds` have an address in common.
@@ -142,15 +135,6 @@ impl<'a> Range<'a> {
         first..part.end.div_ceil(PAGE_SIZE)
     }
 
-    /// The address space.
-    ///
-    /// It may have no users any more.
-    #[inline]
-    pub fn mm(&self) -> &'a Mm {
-        // SAFETY: By the type invariant `mm` is initialized, and is not freed for `'a`.
-        unsafe { Mm::from_raw((*self.0.get()).mm) }
-    }
-
     /// Why the range is invalidated.
     #[inline]
     pub fn event(&self) -> Event {
@@ -175,7 +159,16 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Whether the caller can wait.
+    /// Returns on whose behalf the range is invalidated, for the events that have an owner.
+    #[inline]
+    pub(super) fn owner(&self) -> Option<Owner> {
+        match self.event() {
+            Event::Migrate(owner) | Event::Exclusive(owner) => Some(owner),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the caller can wait.
     ///
     /// Equivalent to the C function `mmu_notifier_range_blockable()`.
     #[inline]
@@ -184,6 +177,25 @@ impl<'a> Range<'a> {
         let flags = unsafe { (*self.0.get()).flags };
 
         flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE != 0
+    }
+}
+
+impl From<Range<'_>> for ops::Range<usize> {
+    #[inline]
+    fn from(range: Range<'_>) -> Self {
+        range.start()..range.end()
+    }
+}
+
+impl fmt::Debug for Range<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:#x}..{:#x} {:?}",
+            self.start(),
+            self.end(),
+            self.event()
+        )
     }
 }
 
@@ -211,6 +223,7 @@ impl<'a> Range<'a> {
 /// assert!(!is_own_migration(Event::Clear, &Device { id: 0 }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The range is unmapped, by `munmap(2)` or `mremap(2)`.
     Unmap,
@@ -240,7 +253,7 @@ pub enum Event {
 /// On whose behalf pages are migrated or made exclusive.
 ///
 /// It tells a driver its own doing from that of another. See [`Event`] for an example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Owner(pub(in crate::mm) usize);
 
 impl Owner {
@@ -263,5 +276,12 @@ impl Owner {
     #[inline]
     pub fn is<T>(&self, object: &T) -> bool {
         *self == Self::of(object)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the address, which is nobody's business in a log.
+        f.write_str("Owner(..)")
     }
 }

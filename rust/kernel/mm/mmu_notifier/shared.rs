@@ -12,14 +12,13 @@
 //! use kernel::{
 //!     mm::{
 //!         mmu_notifier::{
+//!             list::Operations,
 //!             shared::{
 //!                 Object,
 //!                 Ref,
 //!                 Registry, //
-//!             },
-//!             Operations, //
+//!             }, //
 //!         },
-//!         Mm,
 //!         MmWithUser, //
 //!     },
 //!     sync::atomic::{
@@ -38,7 +37,7 @@
 //! impl Operations for Process {
 //!     type Refusal = core::convert::Infallible;
 //!
-//!     fn release(&self, _mm: &Mm) {
+//!     fn release(&self) {
 //!         self.alive.store(false, Relaxed);
 //!     }
 //! }
@@ -63,9 +62,11 @@
 //! ```
 
 use super::{
-    ModuleRef,
-    Operations,
-    Subscription, //
+    list::{
+        Operations,
+        Subscription, //
+    },
+    ModuleRef, //
 };
 use crate::{
     bindings,

@@ -3,7 +3,6 @@
 //! Interval notifiers with two passes.
 
 use super::{
-    super::run,
     Invalidated,
     Invalidation,
     Notifier,
@@ -323,7 +322,10 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         // SAFETY: By the caller's contract.
         let pending = unsafe { Pending::<T>::from_raw(interval_sub, range, seq) };
 
-        if !pending.range.is_blockable() {
+        if pending.is_own() {
+            return true;
+        }
+        if !pending.is_blockable() {
             return pending.try_invalidate();
         }
 
@@ -333,9 +335,8 @@ impl<T: TwoPass> TwoPassNotifier<T> {
             return true;
         }
 
-        let notifier = pending.notifier;
-        let (Invalidated(_), token) =
-            run(T::NORECLAIM, || notifier.data.start(Invalidation(pending)));
+        let notifier = pending.notifier();
+        let (Invalidated(_), token) = notifier.data.start(Invalidation(pending));
         match token {
             Some(token) => {
                 // SAFETY: By the type invariant of `Pass` the token belongs to this invalidation.
@@ -366,7 +367,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         // INVARIANT: They no longer belong to this invalidation.
         this.pass.in_use.store(false, Release);
 
-        run(T::NORECLAIM, || this.notifier.data.finish(token));
+        this.notifier.data.finish(token);
     }
 }
 

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Invalidations: the tokens that callbacks are passed, and the evidence that they return.
+
+use super::{
+    super::{
+        Event,
+        Range,
+        WouldBlock, //
+    },
+    Notifier,
+    Operations, //
+};
+use crate::{
+    bindings,
+    nonblock::non_block,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::lock::{
+        spinlock::SpinLockBackend,
+        Guard, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ops::{
+        self,
+        Deref, //
+    }, //
+};
+
+/// Evidence that an invalidation was dealt with.
+///
+/// The lifetime is that of one call of a callback, and is invariant, so that the evidence of one
+/// call does not do for another.
+#[must_use = "the callback has to return it"]
+pub struct Invalidated<'op>(pub(super) PhantomData<fn(&'op ()) -> &'op ()>);
+
+/// The lock of a notifier, held, and the evidence that an invalidation was published under it.
+pub type Locked<'op, T> = (
+    Guard<'op, <T as Operations>::State, <T as Operations>::Backend>,
+    Invalidated<'op>,
+);
+
+/// An invalidation that has not been dealt with yet, and may wait.
+///
+/// Dereferences to [`Pending`], which has its range and event. See [`Operations::invalidate`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::interval::{
+///     Invalidated,
+///     Invalidation,
+///     Operations, //
+/// };
+///
+/// /// Removes the pages of an invalidation from the page table of a device.
+/// fn invalidate<'op, T: Operations>(
+///     op: Invalidation<'op, T>,
+///     remove: impl Fn(&T::State, usize),
+/// ) -> Invalidated<'op> {
+///     let pages = op.pages();
+///     let (state, done) = op.lock();
+///
+///     for page in pages {
+///         remove(&state, page);
+///     }
+///     done
+/// }
+/// ```
+#[must_use = "an invalidation has to be dealt with"]
+pub struct Invalidation<'op, T: Operations>(pub(super) Pending<'op, T>);
+
+/// An invalidation that has not been dealt with yet, and must not wait.
+///
+/// Dereferences to [`Pending`], which has its range and event. See [`Operations::try_invalidate`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::{
+///     interval::{
+///         Invalidated,
+///         Operations,
+///         TryInvalidation, //
+///     },
+///     WouldBlock, //
+/// };
+///
+/// /// Deals with an invalidation if the lock is free and the device idle.
+/// fn try_invalidate<'op, T: Operations>(
+///     op: TryInvalidation<'op, T>,
+///     is_idle: impl FnOnce(&T::State) -> bool,
+/// ) -> Result<Invalidated<'op>, WouldBlock> {
+///     let (state, done) = op.try_lock()?;
+///     // A refusal is allowed even here: readers have to look up again, which does no harm.
+///     is_idle(&state).then_some(done).ok_or(WouldBlock)
+/// }
+/// ```
+#[must_use = "an invalidation has to be dealt with"]
+pub struct TryInvalidation<'op, T: Operations>(pub(super) Pending<'op, T>);
+
+impl<'op, T: Operations> Deref for Invalidation<'op, T> {
+    type Target = Pending<'op, T>;
+
+    #[inline]
+    fn deref(&self) -> &Pending<'op, T> {
+        &self.0
+    }
+}
+
+impl<'op, T: Operations> Deref for TryInvalidation<'op, T> {
+    type Target = Pending<'op, T>;
+
+    #[inline]
+    fn deref(&self) -> &Pending<'op, T> {
+        &self.0
+    }
+}
+
+/// The part that [`Invalidation`] and [`TryInvalidation`] have in common: what is invalidated, and
+/// why.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::mmu_notifier::{
+///     interval::{
+///         Operations,
+///         Pending, //
+///     },
+///     Event, //
+/// };
+///
+/// /// Returns whether all of the notifier's range is unmapped, so that the driver can drop it soon.
+/// fn is_gone<T: Operations>(op: &Pending<'_, T>, len: usize) -> bool {
+///     op.event() == Event::Unmap && op.range().len() == len
+/// }
+/// ```
+///
+/// # Invariants
+///
+/// `notifier` is registered, or is being registered, and the core is calling it for `range` with
+/// the sequence number `seq`.
+pub struct Pending<'op, T: Operations> {
+    notifier: &'op Notifier<T>,
+    range: Range<'op>,
+    seq: usize,
+    _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
+}
+
+impl<'op, T: Operations> Pending<'op, T> {
+    /// # Safety
+    ///
+    /// `interval_sub` must be the `inner` of a [`Notifier<T>`] that is registered or is being
+    /// registered, and that the core is calling for `range` with the sequence number `seq`. All of
+    /// that must hold for `'op`.
+    #[inline]
+    pub(super) unsafe fn from_raw(
+        interval_sub: *mut bindings::mmu_interval_notifier,
+        range: *const bindings::mmu_notifier_range,
+        seq: usize,
+    ) -> Self {
+        // INVARIANT: By the caller's contract.
+        Self {
+            // SAFETY: By the caller's contract. The fields are initialized before it is registered,
+            // and there are only shared references to it until it is removed.
+            notifier: unsafe { &*Notifier::from_inner(interval_sub) },
+            // SAFETY: By the caller's contract.
+            range: unsafe { Range::from_raw(range) },
+            seq,
+            _invariant: PhantomData,
+        }
+    }
+
+    /// Returns the part of the notifier's range that is invalidated, in bytes.
+    ///
+    /// It is never empty, and lies within [`Notifier::range`], so that the driver need not clip it.
+    #[inline]
+    pub fn range(&self) -> ops::Range<usize> {
+        self.range.clip(&self.notifier.range())
+    }
+
+    /// Returns the pages of the notifier's range that are invalidated, as page numbers: addresses
+    /// divided by [`PAGE_SIZE`].
+    ///
+    /// They include a page that is invalidated only in part.
+    #[inline]
+    pub fn pages(&self) -> ops::Range<usize> {
+        let range = self.range();
+
+        range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE)
+    }
+
+    /// Returns why the range is invalidated.
+    #[inline]
+    pub fn event(&self) -> Event {
+        self.range.event()
+    }
+
+    /// Returns the range of the invalidation itself, which may be larger than that of the notifier.
+    #[inline]
+    pub fn unclipped_range(&self) -> Range<'op> {
+        self.range
+    }
+
+    /// Returns whether the caller can wait.
+    #[inline]
+    pub(super) fn is_blockable(&self) -> bool {
+        self.range.is_blockable()
+    }
+
+    /// Returns whether the driver brought the invalidation about.
+    #[inline]
+    pub(super) fn is_own(&self) -> bool {
+        self.range
+            .owner()
+            .is_some_and(|owner| self.notifier.data.is_own(owner))
+    }
+
+    /// Returns the notifier.
+    #[inline]
+    pub(super) fn notifier(&self) -> &'op Notifier<T> {
+        self.notifier
+    }
+
+    /// Has the driver deal with an invalidation that may wait.
+    #[inline]
+    pub(super) fn invalidate(self) {
+        let Invalidated(_) = self.notifier.data.invalidate(Invalidation(self));
+    }
+
+    /// Has the driver deal with an invalidation that must not wait; whether it did.
+    #[inline]
+    pub(super) fn try_invalidate(self) -> bool {
+        non_block(|nb| {
+            self.notifier
+                .data
+                .try_invalidate(TryInvalidation(self), nb)
+                .is_ok()
+        })
+    }
+
+    /// Publishes the invalidation to readers.
+    #[inline]
+    fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
+        // What `mmu_interval_set_seq()` does, which is to be called with the lock of the notifier
+        // held: the callers have just taken the guard from `Notifier::user_lock()`. The write is
+        // volatile because `mmu_interval_read_begin()` reads it without that lock.
+        //
+        // SAFETY: By the type invariants the notifier is registered, and the core is calling it
+        // with this sequence number.
+        unsafe { (&raw mut (*self.notifier.inner.get()).invalidate_seq).write_volatile(self.seq) };
+
+        Invalidated(PhantomData)
+    }
+}
+
+impl<'op, T: Operations> Invalidation<'op, T> {
+    /// Takes the lock, and publishes the invalidation to readers.
+    ///
+    /// The pages have to be removed before the lock is released.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn lock(self) -> Locked<'op, T> {
+        let guard = self.0.notifier.user_lock().lock();
+        let done = self.0.publish(&guard);
+
+        (guard, done)
+    }
+}
+
+impl<'op, T: Operations> TryInvalidation<'op, T> {
+    /// Takes the lock if it is free, and then publishes the invalidation to readers.
+    ///
+    /// The pages have to be removed before the lock is released.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] if somebody holds the lock. The invalidation is not published then, and can
+    /// only be refused.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn try_lock(self) -> Result<Locked<'op, T>, WouldBlock> {
+        let guard = self.0.notifier.user_lock().try_lock().ok_or(WouldBlock)?;
+        let done = self.0.publish(&guard);
+
+        Ok((guard, done))
+    }
+}
+
+impl<'op, T: Operations<Backend = SpinLockBackend>> TryInvalidation<'op, T> {
+    /// Takes the lock, and publishes the invalidation to readers.
+    ///
+    /// Only for spinlocks, which do not sleep.
+    #[doc(alias = "mmu_interval_set_seq")]
+    #[inline]
+    pub fn lock(self) -> Locked<'op, T> {
+        Invalidation(self.0).lock()
+    }
+}

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! List notifiers.
+//!
+//! A list notifier is called for every change in an address space. It has no sequence count, and
+//! does not report the end of an invalidation unless it has an [`end`](Operations::end). So a driver
+//! that looks up pages uses an [interval notifier](super::interval), even for a whole address space.
+
+use super::{
+    private,
+    ModuleRef,
+    Range,
+    Refusal, //
+};
+use crate::{
+    bindings,
+    container_of,
+    error::{
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    mm::{
+        Mm,
+        MmWithUser,
+        MmapWriteLocked, //
+    },
+    nonblock::{
+        non_block,
+        NonBlockGuard, //
+    },
+    prelude::*,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+use core::{
+    mem,
+    ops::{
+        self,
+        Deref, //
+    },
+    ptr, //
+};
+
+/// The callbacks of a [`Notifier`].
+///
+/// Each callback that is left out costs nothing. See the [module](self) for the context in which
+/// they run.
+///
+/// Implementations must have `start` and `try_start` or neither, and no `end` without them: the pages
+/// are freed by the time that `end` is called. A notifier with an `end` cannot refuse: after a refusal the core calls the ends of all notifiers that have one, and none of them
+/// can tell whose start it was that refused. And one with `arch_invalidate` has neither `start` nor
+/// `end`. All of that is checked when the driver is compiled.
+#[vtable]
+pub trait Operations: Send + Sync + Sized + 'static {
+    /// What [`try_start`](Operations::try_start) may answer.
+    type Refusal: Refusal;
+
+    /// The address space is going away, or the notifier is being removed.
+    ///
+    /// The device must not use the memory from here on: its pages are freed when the callback has
+    /// returned. It may sleep.
+    ///
+    /// It is called when the last user of the address space is gone, and when the [`Notifier`]
+    /// is dropped before that. If the two happen at the same time it is called **twice, possibly
+    /// at the same time**.
+    ///
+    /// Called by the C functions `exit_mmap()` and `mmu_notifier_unregister()`.
+    fn release(&self) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` is about to change.
+    ///
+    /// When it returns the device must have stopped using the pages of the range, and must not
+    /// start again before the matching [`end`](Operations::end). It may sleep, with the
+    /// limitations that the [module](self) lists.
+    ///
+    /// Corresponds to `invalidate_range_start` of a range that is blockable.
+    fn start(&self, range: Range<'_>) {
+        let _ = range;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` is about to change, and the caller cannot wait.
+    ///
+    /// Like [`start`](Operations::start), but must not block: locks may only be tried for. If that
+    /// is not enough to do the work it is refused, and the caller leaves the memory alone.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] if the work could not be done without blocking.
+    ///
+    /// Corresponds to `invalidate_range_start` of a range that is not blockable.
+    fn try_start(&self, range: Range<'_>, nb: &NonBlockGuard) -> Result<(), Self::Refusal> {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The mapping of `range` has changed.
+    ///
+    /// It is called for every [`start`](Operations::start) and
+    /// [`try_start`](Operations::try_start), also if another notifier refused and the change did
+    /// not take place, but **not** if the registration is dropped in between: what counts starts
+    /// against ends belongs into the data of the registration, which goes with it, or has to be put
+    /// right when that is dropped. Starts and ends of several ranges overlap.
+    ///
+    /// It is called after blocking and non-blocking starts alike, so it must not block.
+    ///
+    /// Corresponds to `invalidate_range_end`.
+    fn end(&self, range: Range<'_>, nb: &NonBlockGuard) {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Whether the device has used the memory in `range` since it was last asked, and forget it.
+    ///
+    /// The device must not go on using what it cached of the answer.
+    ///
+    /// It may be called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `clear_flush_young`.
+    fn clear_flush_young(&self, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Like [`clear_flush_young`](Operations::clear_flush_young), but the device may go on using
+    /// what it cached.
+    ///
+    /// Corresponds to `clear_young`.
+    fn clear_young(&self, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Whether the device has used the page at `addr`, without forgetting it.
+    ///
+    /// It may be called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `test_young`.
+    fn test_young(&self, addr: usize, nb: &NonBlockGuard) -> bool {
+        let _ = (addr, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The CPUs' TLBs are flushed for `range`.
+    ///
+    /// Only for a device that walks the page tables of the CPU, instead of `start` and `end`. When
+    /// it returns the device must not use what it cached of them.
+    ///
+    /// The range may be within the kernel's addresses, and ends with [`usize::MAX`] if there is no
+    /// telling where. The address space may have no users.
+    ///
+    /// It is called with the page table lock held, so it must not block.
+    ///
+    /// Corresponds to `arch_invalidate_secondary_tlbs`.
+    fn arch_invalidate(&self, range: ops::Range<usize>, nb: &NonBlockGuard) {
+        let _ = (range, nb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// A notifier for every change in an address space.
+///
+/// It keeps the address space's `struct mm_struct`, but not its users: the address space is
+/// torn down as if the notifier was not there, after [`Operations::release`].
+///
+/// Dereferences to the data that it was created with.
+///
+/// Dropping it sleeps until the callbacks have returned. The device must have stopped using the
+/// memory before, which it can be made to in [`Operations::release`]: the data is dropped at last,
+/// when nobody tells it about changes any more.
+///
+/// # Invariants
+///
+/// - `subscription` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`,
+///   and is not unregistered before `self` is dropped.
+/// - `self` owns what `ModuleRef::get` returned for the table of its callbacks.
+///
+/// # Examples
+///
+/// ```
+/// use core::convert::Infallible;
+/// use kernel::{
+///     mm::{
+///         mmu_notifier::{
+///             list::{
+///                 Notifier,
+///                 Operations, //
+///             },
+///             Range, //
+///         },
+///         MmWithUser, //
+///     },
+///     nonblock::NonBlockGuard,
+///     sync::atomic::{
+///         Atomic,
+///         Relaxed, //
+///     }, //
+/// };
+///
+/// /// Counts the bytes that are invalidated in an address space.
+/// struct Counter(Atomic<usize>);
+///
+/// impl Counter {
+///     fn count(&self, range: Range<'_>) {
+///         self.0.fetch_add(range.end() - range.start(), Relaxed);
+///     }
+/// }
+///
+/// #[vtable]
+/// impl Operations for Counter {
+///     // Counting does not block, so there is nothing to refuse.
+///     type Refusal = Infallible;
+///
+///     fn start(&self, range: Range<'_>) {
+///         self.count(range);
+///     }
+///
+///     fn try_start(&self, range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
+///         self.count(range);
+///         Ok(())
+///     }
+/// }
+///
+/// fn watch(mm: &MmWithUser) -> Result<Pin<KBox<Notifier<Counter>>>> {
+///     KBox::try_pin_init(Notifier::new(mm, Ok(Counter(Atomic::new(0)))), GFP_KERNEL)
+/// }
+/// # // Doctests run in kernel threads, which have no address space.
+/// # if let Some(mm) = kernel::current!().mm() {
+/// #     watch(mm)?;
+/// # }
+/// # Ok::<(), Error>(())
+/// ```
+#[pin_data(PinnedDrop)]
+pub struct Notifier<T: Operations> {
+    #[pin]
+    subscription: Subscription<T>,
+}
+
+/// A list notifier as the C side knows it, with the data that its callbacks are for.
+#[pin_data]
+pub(super) struct Subscription<T: Operations> {
+    #[pin]
+    pub(super) inner: Opaque<bindings::mmu_notifier>,
+    #[pin]
+    pub(super) data: T,
+}
+
+// SAFETY: A notifier may be unregistered by any task, and `T: Send`.
+unsafe impl<T: Operations> Send for Subscription<T> {}
+// SAFETY: The only things that a shared reference gives access to are `data`, with `T: Sync`, and
+// the mm of `inner`, which does not change while it is registered.
+unsafe impl<T: Operations> Sync for Subscription<T> {}
+
+impl<T: Operations> Subscription<T> {
+    pub(super) const OPS: bindings::mmu_notifier_ops = {
+        assert!(
+            T::HAS_START == T::HAS_TRY_START,
+            "`start` and `try_start` go together: every invalidation needs an answer, \
+             whether the caller can wait or not"
+        );
+        assert!(
+            !(T::HAS_END && <T::Refusal as private::Refusal>::POSSIBLE),
+            "a notifier with `end` cannot refuse an invalidation: \
+             use `type Refusal = Infallible`"
+        );
+        assert!(
+            !(T::HAS_ARCH_INVALIDATE && (T::HAS_START || T::HAS_END)),
+            "`arch_invalidate` takes the place of `start` and `end`"
+        );
+        assert!(
+            T::HAS_START || !T::HAS_END,
+            "`end` without `start`: the pages are freed by the time that `end` is called"
+        );
+
+        bindings::mmu_notifier_ops {
+            release: if T::HAS_RELEASE {
+                Some(Self::release)
+            } else {
+                None
+            },
+            invalidate_range_start: if T::HAS_START {
+                Some(Self::invalidate_range_start)
+            } else {
+                None
+            },
+            invalidate_range_end: if T::HAS_END {
+                Some(Self::invalidate_range_end)
+            } else {
+                None
+            },
+            clear_flush_young: if T::HAS_CLEAR_FLUSH_YOUNG {
+                Some(Self::clear_flush_young)
+            } else {
+                None
+            },
+            clear_young: if T::HAS_CLEAR_YOUNG {
+                Some(Self::clear_young)
+            } else {
+                None
+            },
+            test_young: if T::HAS_TEST_YOUNG {
+                Some(Self::test_young)
+            } else {
+                None
+            },
+            arch_invalidate_secondary_tlbs: if T::HAS_ARCH_INVALIDATE {
+                Some(Self::arch_invalidate_secondary_tlbs)
+            } else {
+                None
+            },
+            ..pin_init::zeroed()
+        }
+    };
+
+    /// Initializes a notifier with the callbacks `ops`, but does not register it.
+    pub(super) fn new(
+        ops: &'static bindings::mmu_notifier_ops,
+        data: impl PinInit<T, Error>,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            data <- data,
+            inner <- Opaque::ffi_init(|inner: *mut bindings::mmu_notifier| {
+                let init = bindings::mmu_notifier {
+                    ops,
+                    ..pin_init::zeroed()
+                };
+                // SAFETY: `inner` is valid for writes.
+                unsafe { inner.write(init) };
+            }),
+        }? Error)
+    }
+
+    /// # Safety
+    ///
+    /// `inner` must be that of a `Self`.
+    #[inline]
+    pub(super) unsafe fn from_inner(inner: *mut bindings::mmu_notifier) -> *const Self {
+        // SAFETY: By the caller's contract.
+        unsafe { container_of!(Opaque::cast_from(inner), Self, inner) }
+    }
+
+    /// # Safety
+    ///
+    /// `inner` must be that of a `Self` that is registered, or is being registered or unregistered,
+    /// and that is valid for `'a`.
+    #[inline]
+    unsafe fn data<'a>(inner: *mut bindings::mmu_notifier) -> &'a T {
+        // SAFETY: By the caller's contract it is that of a valid `Self`. Only shared references to
+        // `data` exist until it is unregistered.
+        unsafe { &(*Self::from_inner(inner)).data }
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered or is being unregistered,
+    /// and `mm` a valid `struct mm_struct`, both for the duration of the call.
+    unsafe extern "C" fn release(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+
+        data.release();
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered, and `range` the range of
+    /// an invalidation, both for the duration of the call.
+    unsafe extern "C" fn invalidate_range_start(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) -> c_int {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+        // SAFETY: By the caller's contract.
+        let range = unsafe { Range::from_raw(range) };
+
+        if range.is_blockable() {
+            data.start(range);
+            return 0;
+        }
+
+        match non_block(|nb| data.try_start(range, nb)) {
+            Ok(()) => 0,
+            // Whatever refusal is possible means `WouldBlock`.
+            Err(_) => EAGAIN.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::invalidate_range_start`].
+    unsafe extern "C" fn invalidate_range_end(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+        // SAFETY: By the caller's contract.
+        let range = unsafe { Range::from_raw(range) };
+
+        non_block(|nb| data.end(range, nb));
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be the `inner` of a `Self` that is registered, for the duration of
+    /// the call.
+    unsafe extern "C" fn clear_flush_young(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+
+        non_block(|nb| data.clear_flush_young(start..end, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn clear_young(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+
+        non_block(|nb| data.clear_young(start..end, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn test_young(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+        addr: usize,
+    ) -> bool {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+
+        non_block(|nb| data.test_young(addr, nb))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::clear_flush_young`].
+    unsafe extern "C" fn arch_invalidate_secondary_tlbs(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+        start: usize,
+        end: usize,
+    ) {
+        // SAFETY: By the caller's contract.
+        let data = unsafe { Self::data(subscription) };
+
+        non_block(|nb| data.arch_invalidate(start..end, nb));
+    }
+}
+
+impl<T: Operations> Notifier<T> {
+    /// Registers a notifier for all of `mm`.
+    ///
+    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
+    /// take may be held. The callbacks may run before it returns.
+    ///
+    /// `data` is what `try_pin_init!` gives, or `Ok(value)` for a value that can be moved.
+    ///
+    /// Equivalent to the C function `mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// - The error of `data`.
+    /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
+    /// - [`EINTR`] if a signal is pending for the current task.
+    /// - [`ENODEV`] if the driver's module is being loaded or unloaded.
+    ///
+    /// When it fails no callback has run, and none will.
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The mmap lock is not said to be held.
+        unsafe { Self::init::<false>(mm, data) }
+    }
+
+    /// Registers a notifier for an address space whose `mmap_lock` is held for writing.
+    ///
+    /// Like [`Notifier::new`], for example for a driver's `mmap` callback.
+    ///
+    /// Equivalent to the C function `__mmu_notifier_register()`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Notifier::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     mmu_notifier::list::{
+    ///         Notifier,
+    ///         Operations, //
+    ///     },
+    ///     MmapWriteLocked, //
+    /// };
+    ///
+    /// fn register<T: Operations>(
+    ///     mmap: &MmapWriteLocked,
+    ///     driver: T,
+    /// ) -> Result<Pin<KBox<Notifier<T>>>> {
+    ///     KBox::try_pin_init(Notifier::new_locked(mmap, Ok(driver)), GFP_KERNEL)
+    /// }
+    /// ```
+    pub fn new_locked<'a>(
+        mmap: &'a MmapWriteLocked,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        // SAFETY: The lock is held for as long as the initializer borrows the guard.
+        unsafe { Self::init::<true>(mmap.mm(), data) }
+    }
+
+    /// # Safety
+    ///
+    /// If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
+    unsafe fn init<'a, const LOCKED: bool>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        let ops = const { &Subscription::<T>::OPS };
+        // Another task may not hold the lock.
+        let task = NotThreadSafe;
+
+        // INVARIANT: If the initializer succeeds, it was registered in its last step, and has the
+        // reference to the module. The pinned drop below is the only one that unregisters it.
+        try_pin_init!(&this in Self {
+            subscription <- Subscription::new(ops, data),
+            _: {
+                let _task: NotThreadSafe = task;
+                let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
+                // SAFETY: `this` is valid, and the field is in bounds of it.
+                let inner = unsafe { &raw const (*this.as_ptr()).subscription.inner };
+                let inner = Opaque::cast_into(inner);
+                // SAFETY:
+                // - `inner` is initialized, and stays where it is until it is unregistered,
+                //   because it is pinned and the pinned drop unregisters it.
+                // - `mm` has users for the duration of the call.
+                // - If the mmap lock has to be held, it is by this function's contract.
+                // - All fields of `Self` are initialized, so the callbacks may run at once.
+                to_result(unsafe {
+                    if LOCKED {
+                        bindings::__mmu_notifier_register(inner, mm.as_raw())
+                    } else {
+                        bindings::mmu_notifier_register(inner, mm.as_raw())
+                    }
+                })?;
+                // It is that of `Self` from now on.
+                mem::forget(module);
+            },
+        }? Error)
+    }
+
+    /// The address space that the notifier is registered for.
+    ///
+    /// It may have lost its users; see [`Mm::mmget_not_zero`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::list::{
+    ///     Notifier,
+    ///     Operations, //
+    /// };
+    ///
+    /// /// Whether the process that the notifier was registered for still runs.
+    /// fn is_alive<T: Operations>(registration: &Notifier<T>) -> bool {
+    ///     registration.mm().mmget_not_zero().is_some()
+    /// }
+    /// ```
+    #[inline]
+    pub fn mm(&self) -> &Mm {
+        // SAFETY: By the type invariant it is registered, so its `mm` is set, does not change, and
+        // is kept by the registration for as long as `self` is borrowed.
+        unsafe { Mm::from_raw((*self.subscription.inner.get()).mm) }
+    }
+}
+
+#[pinned_drop]
+impl<T: Operations> PinnedDrop for Notifier<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: `self` is not moved out of.
+        let this: *mut Self = unsafe { self.get_unchecked_mut() };
+        // The pointer is derived from that to all of `self`, because the C side passes it on to
+        // `Subscription::release`, which goes back from it to `data`.
+        //
+        // SAFETY: `this` is valid, and the field is in bounds of it.
+        let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
+        // SAFETY: By the type invariants it is registered, so that it has its table, and `self`
+        // owns the reference, which is not used again.
+        let module = unsafe { ModuleRef::from_leaked((*inner).ops.addr()) };
+
+        // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
+        // registration. The call waits for all callbacks, so that none uses `self` afterwards.
+        unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
+        drop(module);
+    }
+}
+
+impl<T: Operations> Deref for Notifier<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.subscription.data
+    }
+}
