@@ -5,6 +5,8 @@
 use kernel::prelude::*;
 
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod deferring;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod gup;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod hmm;

@@ -217,6 +217,9 @@ pub use self::read::{
     Stamp, //
 };
 
+mod deferring;
+pub use self::deferring::DeferringNotifier;
+
 mod two_pass;
 pub use self::two_pass::{
     TwoPass,
@@ -469,8 +472,8 @@ impl<T: Operations> Notifier<T> {
                 let _task: NotThreadSafe = task;
                 let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
 
-                // SAFETY: `this` is valid, and the field is in bounds of it.
-                let inner = Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).inner });
+                // SAFETY: `this` is valid.
+                let inner = unsafe { Self::raw_inner(this.as_ptr()) };
                 let len = range.end - range.start;
                 #[cfg(CONFIG_PROVE_LOCKING)]
                 // SAFETY: It was set above, and is borrowed from `data`, which is initialized.
@@ -636,6 +639,17 @@ impl<T: Operations> Notifier<T> {
         // SAFETY: By the type invariant the lock is borrowed from `data`, which lives for as long
         // as `self` is borrowed.
         unsafe { self.lock.as_ref() }
+    }
+
+    /// Returns the address of the C object, which need not be initialized.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    #[inline]
+    unsafe fn raw_inner(this: *const Self) -> *mut bindings::mmu_interval_notifier {
+        // SAFETY: By the caller's contract the field is in bounds of it.
+        Opaque::cast_into(unsafe { &raw const (*this).inner })
     }
 
     /// # Safety
