@@ -30,10 +30,5 @@ __rust_helper void rust_helper_lock_map_assert_held(struct lockdep_map *map)
 	lockdep_assert(lock_is_held(map) != LOCK_STATE_NOT_HELD);
 }
 
-__rust_helper void rust_helper_lock_map_assert_not_held(struct lockdep_map *map)
-{
-	lockdep_assert(lock_is_held(map) != LOCK_STATE_HELD);
-}
-
 #undef CALLER
 #endif

@@ -46,13 +46,3 @@ __rust_helper void rust_helper_memalloc_noreclaim_restore(unsigned int flags)
 {
 	memalloc_noreclaim_restore(flags);
 }
-
-__rust_helper unsigned int rust_helper_memalloc_pin_save(void)
-{
-	return memalloc_pin_save();
-}
-
-__rust_helper void rust_helper_memalloc_pin_restore(unsigned int flags)
-{
-	memalloc_pin_restore(flags);
-}

@@ -7,9 +7,3 @@ __rust_helper void rust_helper_rwsem_assert_is_held(struct rw_semaphore *sem)
 {
 	lockdep_assert_held_write(sem);
 }
-
-__rust_helper void
-rust_helper_rwsem_assert_is_not_held(struct rw_semaphore *sem)
-{
-	lockdep_assert_not_held(sem);
-}

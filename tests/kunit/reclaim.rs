@@ -24,7 +24,6 @@ mod tests {
             memalloc_nofs,
             memalloc_noio,
             memalloc_noreclaim,
-            memalloc_pin,
             might_alloc, //
         },
         nonblock::non_block,
@@ -46,10 +45,7 @@ mod tests {
     /// The flags of the current task that the scopes set.
     fn scopes() -> c_uint {
         let task = Task::current_raw();
-        let mask = bindings::PF_MEMALLOC
-            | bindings::PF_MEMALLOC_NOFS
-            | bindings::PF_MEMALLOC_NOIO
-            | bindings::PF_MEMALLOC_PIN;
+        let mask = bindings::PF_MEMALLOC | bindings::PF_MEMALLOC_NOFS | bindings::PF_MEMALLOC_NOIO;
         // SAFETY: It is the current task, and only that one writes the field.
         unsafe { (*task).flags & mask }
     }
@@ -59,16 +55,16 @@ mod tests {
         let before = scopes();
         let inside = memalloc_nofs(|| {
             let outer = scopes();
-            let nested = memalloc_noio(|| memalloc_noreclaim(|| memalloc_pin(scopes)));
+            let nested = memalloc_noio(|| memalloc_noreclaim(scopes));
             let same = memalloc_nofs(scopes);
             // The inner one did not end the outer one.
             (outer, nested, same, scopes())
         });
 
         let (nofs, noio) = (bindings::PF_MEMALLOC_NOFS, bindings::PF_MEMALLOC_NOIO);
-        let (noreclaim, pin) = (bindings::PF_MEMALLOC, bindings::PF_MEMALLOC_PIN);
+        let noreclaim = bindings::PF_MEMALLOC;
         assert_eq!(before, 0);
-        assert_eq!(inside, (nofs, nofs | noio | noreclaim | pin, nofs, nofs));
+        assert_eq!(inside, (nofs, nofs | noio | noreclaim, nofs, nofs));
         assert_eq!(scopes(), 0);
     }
 
@@ -79,8 +75,7 @@ mod tests {
             allocated = alloc(&ALL)
                 && memalloc_nofs(|| alloc(&ALL))
                 && memalloc_noio(|| alloc(&ALL))
-                && memalloc_noreclaim(|| alloc(&ALL))
-                && memalloc_pin(|| alloc(&ALL));
+                && memalloc_noreclaim(|| alloc(&ALL));
         });
 
         assert!(allocated);

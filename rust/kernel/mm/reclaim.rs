@@ -191,26 +191,3 @@ scope! {
     /// ```
     memalloc_noreclaim, memalloc_noreclaim_save, memalloc_noreclaim_restore
 }
-
-scope! {
-    /// Runs `f` with allocations from memory that can be pinned for long.
-    ///
-    /// It has nothing to do with reclaim, but is one of these scopes.
-    ///
-    /// Equivalent to the C functions `memalloc_pin_save()` and `memalloc_pin_restore()`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::mm::reclaim::{
-    ///     memalloc_nofs,
-    ///     memalloc_pin, //
-    /// };
-    ///
-    /// // Scopes nest.
-    /// let buffer = memalloc_pin(|| memalloc_nofs(|| KBox::new(1, GFP_KERNEL)))?;
-    /// assert_eq!(*buffer, 1);
-    /// # Ok::<(), Error>(())
-    /// ```
-    memalloc_pin, memalloc_pin_save, memalloc_pin_restore
-}

@@ -43,8 +43,6 @@ use core::marker::{
 pub enum WaitType {
     /// Everything: it is not checked. `LD_WAIT_INV`.
     Unchecked,
-    /// Nothing, for example in an RCU read-side critical section. `LD_WAIT_FREE`.
-    Free,
     /// The holder of a raw spinlock. `LD_WAIT_SPIN`.
     Spin,
     /// The holder of a spinlock, which may sleep with `CONFIG_PREEMPT_RT`. `LD_WAIT_CONFIG`.
@@ -58,7 +56,6 @@ impl WaitType {
     const fn as_raw(self) -> u8 {
         let raw = match self {
             Self::Unchecked => bindings::lockdep_wait_type_LD_WAIT_INV,
-            Self::Free => bindings::lockdep_wait_type_LD_WAIT_FREE,
             Self::Spin => bindings::lockdep_wait_type_LD_WAIT_SPIN,
             Self::Config => bindings::lockdep_wait_type_LD_WAIT_CONFIG,
             Self::Sleep => bindings::lockdep_wait_type_LD_WAIT_SLEEP,
@@ -234,15 +231,6 @@ impl LockMap {
         self.acquire_with::<EXCLUSIVE, false>()
     }
 
-    /// Acquires it as a lock that has any number of readers, also of one task, and may be waited
-    /// for.
-    ///
-    /// Equivalent to the C macro `lock_map_acquire_read()`.
-    #[inline]
-    pub fn acquire_read(&self) -> LockMapGuard<'_> {
-        self.acquire_with::<RECURSIVE_READ, false>()
-    }
-
     /// Acquires it as a lock that was tried for: nobody waited for it, whatever else is held.
     ///
     /// Equivalent to the C macro `lock_map_acquire_try()`.
@@ -251,8 +239,8 @@ impl LockMap {
         self.acquire_with::<EXCLUSIVE, true>()
     }
 
-    /// Acquires it as [`acquire_read`](LockMap::acquire_read) and
-    /// [`acquire_try`](LockMap::acquire_try) do.
+    /// Acquires it as a lock that was tried for, and that has any number of readers, also of one
+    /// task.
     ///
     /// Equivalent to the C macro `lock_map_acquire_tryread()`.
     #[inline]
@@ -275,18 +263,6 @@ impl LockMap {
         #[cfg(CONFIG_LOCKDEP)]
         unsafe {
             bindings::lock_map_assert_held(self.inner.get())
-        };
-    }
-
-    /// Warns if the current task has acquired it.
-    ///
-    /// Equivalent to the C macro `lockdep_assert_not_held()`.
-    #[inline]
-    pub fn assert_not_held(&self) {
-        // SAFETY: By the type invariant the map is initialized.
-        #[cfg(CONFIG_LOCKDEP)]
-        unsafe {
-            bindings::lock_map_assert_not_held(self.inner.get())
         };
     }
 
@@ -352,7 +328,6 @@ impl Drop for LockMapGuard<'_> {
 /// let section = FAST_PATH.acquire_try();
 /// FAST_PATH.assert_held();
 /// drop(section);
-/// FAST_PATH.assert_not_held();
 /// ```
 #[macro_export]
 macro_rules! static_lock_map {

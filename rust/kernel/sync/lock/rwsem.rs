@@ -6,7 +6,6 @@
 
 use super::{
     Backend,
-    Guard,
     Lock, //
 };
 use crate::types::NotThreadSafe;
@@ -56,24 +55,17 @@ pub use new_rwsem;
 ///     GFP_KERNEL,
 /// )?;
 ///
-/// let mut writer = table.pages.lock();
-/// *writer += 1;
-/// assert!(table.pages.try_read().is_none());
-/// drop(writer);
+/// *table.pages.lock() += 1;
 ///
 /// let reader = table.pages.read();
-/// assert_eq!(*reader, 1);
-/// // Other readers are welcome, a writer has to wait.
-/// assert!(table.pages.try_read().is_some());
+/// // Other tasks can read at the same time, but a writer has to wait.
 /// assert!(table.pages.try_lock().is_none());
+/// assert_eq!(*reader, 1);
 /// # Ok::<(), Error>(())
 /// ```
 ///
 /// [`struct rw_semaphore`]: srctree/include/linux/rwsem.h
 pub type RwSemaphore<T> = Lock<T, RwSemaphoreBackend>;
-
-/// A [`Guard`] acquired from locking an [`RwSemaphore`] for writing.
-pub type RwSemaphoreGuard<'a, T> = Guard<'a, T, RwSemaphoreBackend>;
 
 /// A kernel `struct rw_semaphore` lock backend, which locks for writing.
 pub struct RwSemaphoreBackend;
@@ -122,12 +114,6 @@ unsafe impl Backend for RwSemaphoreBackend {
         // SAFETY: The `ptr` pointer is guaranteed to be valid and initialized before use.
         unsafe { bindings::rwsem_assert_is_held(ptr) }
     }
-
-    #[inline]
-    unsafe fn assert_is_not_held(ptr: *mut Self::State) {
-        // SAFETY: The `ptr` pointer is guaranteed to be valid and initialized before use.
-        unsafe { bindings::rwsem_assert_is_not_held(ptr) }
-    }
 }
 
 impl<T: ?Sized + Sync> Lock<T, RwSemaphoreBackend> {
@@ -146,23 +132,6 @@ impl<T: ?Sized + Sync> Lock<T, RwSemaphoreBackend> {
             lock: self,
             _not_send: NotThreadSafe,
         }
-    }
-
-    /// Tries to acquire the lock for reading.
-    ///
-    /// Returns a guard that can be used to access the data protected by the lock if successful.
-    #[must_use = "if unused, the lock will be immediately unlocked"]
-    #[inline]
-    pub fn try_read(&self) -> Option<RwSemaphoreReadGuard<'_, T>> {
-        // SAFETY: The constructor of the type calls `init`, so the existence of the object proves
-        // that `init` was called.
-        let result = unsafe { bindings::down_read_trylock(self.state.get()) };
-
-        // INVARIANT: The lock was just acquired for reading.
-        (result != 0).then(|| RwSemaphoreReadGuard {
-            lock: self,
-            _not_send: NotThreadSafe,
-        })
     }
 }
 
