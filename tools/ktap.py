@@ -28,6 +28,11 @@ def failures(text):
     return "\n".join(line for line in lines if line and not re.match(r"={60}|Testing complete|Test results stored", line))
 
 
+def listed(text, suite):
+    """The test cases of `suite` in the log of a boot with kunit.action=list."""
+    return re.findall(rf"^(?:\[ *[\d.]+\] )?{suite}\.(\w+)\r?$", text, re.M)
+
+
 def plan_problem(text):
     """What is wrong with the plan at the top level of KTAP `text`, which kunit.py lets pass."""
     plan = re.search(r"^1\.\.(\d+)", text, re.M)

@@ -124,6 +124,11 @@ def judge(log):
     return problems
 
 
+def announcements(text):
+    """The reports that tests announced in a kernel log."""
+    return [words for words in ANNOUNCE.findall(text) if words.strip() != "end"]
+
+
 def begins_report(text, unfinished):
     if not HEADER.search(text) or RESULT.match(text):
         return False

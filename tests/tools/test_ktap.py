@@ -16,6 +16,13 @@ class Failures(unittest.TestCase):
         self.assertEqual(ktap.failures(text), "[FAILED] a_test")
 
 
+class Listed(unittest.TestCase):
+    def test_only_the_tests_of_the_suite(self):
+        text = ("[    0.1] Command line: kunit.filter_glob=a_suite.*\r\n[    0.5] KTAP version 1\r\n"
+                "[    0.5] a_suite\r\n[    0.5] a_suite.first\r\n[    0.5] other.second\r\na_suite.third\n")
+        self.assertEqual(ktap.listed(text, "a_suite"), ["first", "third"])
+
+
 class Plan(unittest.TestCase):
     def test_plan(self):
         self.assertIsNone(ktap.plan_problem("TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n"))

@@ -7,7 +7,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from log import judge  # noqa: E402
+from log import announcements, judge  # noqa: E402
 
 BOOT = """\
 [    0.000000] Linux version 7.3.4 (nonblock@nonblock) (Debian clang version 19.1.7) #1 SMP PREEMPT_DYNAMIC @0
@@ -113,8 +113,8 @@ OOM_KILL = """\
 """
 
 
-def window(body, *announcements):
-    begin = "".join(f"[    1.500000] nonblock: expect-report: {text}\n" for text in announcements)
+def window(body, *texts):
+    begin = "".join(f"[    1.500000] nonblock: expect-report: {text}\n" for text in texts)
     return begin + body + "[    9.900000] nonblock: expect-report: end\n"
 
 
@@ -212,6 +212,10 @@ class Judge(unittest.TestCase):
         for text in ("0 BUG: sleeping", "BUG: sleeping", "1", "-1 BUG", "end"):
             with self.subTest(text):
                 self.assert_one(f"[    1.0] nonblock: expect-report: {text}\n", "not an announcement")
+
+    def test_announcements_are_listed(self):
+        self.assertEqual(announcements(window(SLEEP, "1 BUG: sleeping")), ["1 BUG: sleeping"])
+        self.assertEqual(announcements(SLEEP), [])
 
 
 if __name__ == "__main__":
