@@ -146,8 +146,9 @@ pub struct RwSemaphoreReadGuard<'a, T: ?Sized + Sync> {
     _not_send: NotThreadSafe,
 }
 
-// SAFETY: A shared reference gives access to the data, which is `Sync`, and to the lock.
-unsafe impl<T: ?Sized + Sync> Sync for RwSemaphoreReadGuard<'_, T> {}
+// SAFETY: A shared guard gives access to the data, which is `Sync`, and with `lock_ref()` to the
+// lock, which is `Sync` because the data is `Send`.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwSemaphoreReadGuard<'_, T> {}
 
 impl<'a, T: ?Sized + Sync> RwSemaphoreReadGuard<'a, T> {
     /// Returns the lock that this guard originates from.
