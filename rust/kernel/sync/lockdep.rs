@@ -2,12 +2,17 @@
 
 //! Lockdep annotations.
 //!
-//! Lockdep knows the kernel's locks, but not what else a task may wait for: the answer of a device,
-//! a work item, memory. A [`LockMap`] stands for such a thing. It is *acquired* where it is waited
-//! for, and while it is being brought about, so that a cycle of locks and waits is reported when
-//! each half of it has been seen once, and not only when it happens.
+//! Lockdep knows the locks of the kernel. But tasks also wait for other things, for example for a
+//! device or a work item, and a lock can be part of such a deadlock, too:
 //!
-//! Without `CONFIG_LOCKDEP` nothing is left of it, neither in the code nor in the data.
+//! - A task locks a mutex and waits for the device.
+//! - The device is only done after a work item has locked the same mutex.
+//!
+//! A [`LockMap`] makes lockdep see this. The task calls [`LockMap::might_acquire`] before it waits,
+//! and the work item holds the map while it runs. Lockdep then reports the deadlock as soon as each
+//! half has run once, even if the two have never run at the same time.
+//!
+//! Without `CONFIG_LOCKDEP` a map has no size, and the annotations compile to nothing.
 //!
 //! Reference: [lockdep-design.rst](srctree/Documentation/locking/lockdep-design.rst)
 //!
@@ -32,48 +37,52 @@ use core::marker::{
     PhantomPinned, //
 };
 
-/// What may be waited for by who holds a lock, or by who is in a section that a [`LockMap`] stands
-/// for.
+/// The locks that a task may wait for while it holds a [`LockMap`].
 ///
-/// Each allows what those before it allow. A lock of a later kind that is taken while one of an
-/// earlier kind is held, and not by a try, is an "Invalid wait context".
+/// Each type allows the locks of those above it. Lockdep reports an "Invalid wait context" if the
+/// task waits for another lock, even if that lock is free. A trylock does not wait, and so is always
+/// allowed.
+///
+/// A map itself counts as a lock of its type. For example, a [`Sleep`](WaitType::Sleep) map must
+/// not be waited for with a spinlock held.
 ///
 /// Corresponds to the C type `enum lockdep_wait_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitType {
-    /// Everything: it is not checked. `LD_WAIT_INV`.
-    Unchecked,
-    /// The holder of a raw spinlock. `LD_WAIT_SPIN`.
+    /// Raw spinlocks. `LD_WAIT_SPIN`.
     Spin,
-    /// The holder of a spinlock, which may sleep with `CONFIG_PREEMPT_RT`. `LD_WAIT_CONFIG`.
+    /// Spinlocks, which sleep with `CONFIG_PREEMPT_RT`. `LD_WAIT_CONFIG`.
     Config,
-    /// The holder of a lock that sleeps, such as a mutex. `LD_WAIT_SLEEP`.
+    /// Locks that sleep, for example mutexes. `LD_WAIT_SLEEP`.
     Sleep,
+    /// All locks: lockdep does not check the type. `LD_WAIT_INV`.
+    Unchecked,
 }
 
 #[cfg(CONFIG_LOCKDEP)]
 impl WaitType {
     const fn as_raw(self) -> u8 {
         let raw = match self {
-            Self::Unchecked => bindings::lockdep_wait_type_LD_WAIT_INV,
             Self::Spin => bindings::lockdep_wait_type_LD_WAIT_SPIN,
             Self::Config => bindings::lockdep_wait_type_LD_WAIT_CONFIG,
             Self::Sleep => bindings::lockdep_wait_type_LD_WAIT_SLEEP,
+            Self::Unchecked => bindings::lockdep_wait_type_LD_WAIT_INV,
         };
-        // CAST: There are fewer than 256 kinds, and the field of the C type is a `u8`.
+        // CAST: There are fewer than 256 types, and the field of the C type is a `u8`.
         raw as u8
     }
 }
 
-/// What lockdep has to know of something that can be waited for.
+/// A lock that only lockdep knows, for something else that tasks wait for.
 ///
-/// It is `static`, see [`static_lock_map!`], or part of a pinned structure.
+/// A map is a `static`, see [`static_lock_map!`], or a field of a pinned structure, see
+/// [`LockMap::new`].
 ///
 /// Corresponds to the C type `struct lockdep_map`.
 ///
 /// # Examples
 ///
-/// A driver that waits for its device, and does so in a work item, too:
+/// A driver that waits for its device:
 ///
 /// ```
 /// use kernel::sync::{
@@ -92,22 +101,23 @@ impl WaitType {
 ///     // Here the driver sleeps.
 /// }
 ///
-/// /// Called when the device answers.
-/// fn answer(queue: &Mutex<usize>) {
+/// /// Handles the answer of the device, and wakes up the driver.
+/// fn handle_answer(queue: &Mutex<usize>) {
 ///     let _answer = ANSWER.acquire();
-///     // Who waits with the queue locked waits for ever, and is told.
+///     // Waiting with the queue locked would deadlock; lockdep reports it.
 ///     *queue.lock() -= 1;
 /// }
 /// # let queue = KBox::pin_init(kernel::new_mutex!(1), GFP_KERNEL)?;
 /// # wait();
-/// # answer(&queue);
+/// # handle_answer(&queue);
 /// # assert_eq!(*queue.lock(), 0);
 /// # Ok::<(), Error>(())
 /// ```
 ///
 /// # Invariants
 ///
-/// `inner` is an initialized `struct lockdep_map`, whose name and key are `'static`.
+/// `inner` is an initialized `struct lockdep_map`. Its name is `'static`. So is its key, which is
+/// the map itself if the key is null.
 #[pin_data]
 pub struct LockMap {
     #[cfg(CONFIG_LOCKDEP)]
@@ -117,16 +127,16 @@ pub struct LockMap {
     _pin: PhantomPinned,
 }
 
-// SAFETY: Lockdep keeps the address of a map that is held, but does not follow it.
+// SAFETY: Lockdep keeps the address of a held map, but does not follow it.
 unsafe impl Send for LockMap {}
 // SAFETY: Lockdep does its own locking.
 unsafe impl Sync for LockMap {}
 
 impl LockMap {
-    /// Initializes a map, whose holders may wait for what `wait` says.
+    /// Initializes a map whose holders may wait for the locks in `wait`.
     ///
-    /// All maps with the same `key` are of one class: lockdep takes what it sees of one of them for
-    /// what can happen to all.
+    /// All maps with the same `key` form a class: if lockdep sees an order of locks with one of
+    /// them, it assumes the same order for all.
     ///
     /// Equivalent to the C function `lockdep_init_map_wait()`.
     ///
@@ -150,7 +160,7 @@ impl LockMap {
     ///
     /// let queue = KBox::pin_init(
     ///     pin_init!(Queue {
-    ///         idle <- LockMap::new(c"idle", static_lock_class!(), WaitType::Unchecked),
+    ///         idle <- LockMap::new(c"idle", static_lock_class!(), WaitType::Sleep),
     ///     }),
     ///     GFP_KERNEL,
     /// )?;
@@ -197,24 +207,17 @@ impl LockMap {
     ///
     /// # Safety
     ///
-    /// `key` must be the address of a `static` that is in no other map, and the result must be put
-    /// into a `static`.
+    /// The result must be put into a `static`.
     #[doc(hidden)]
-    pub const unsafe fn new_static(
-        name: &'static CStr,
-        key: *const LockClassKey,
-        wait: WaitType,
-    ) -> Self {
+    pub const unsafe fn new_static(name: &'static CStr, wait: WaitType) -> Self {
         #[cfg(not(CONFIG_LOCKDEP))]
-        let _ = (name, key, wait);
+        let _ = (name, wait);
 
-        // INVARIANT: As the C macro `STATIC_LOCKDEP_MAP_INIT()` does it. `name` is `'static`,
-        // and so is `key` by the caller's contract.
+        // INVARIANT: Initialized as a static lock of C, for example by `DEFINE_MUTEX()`. The name
+        // is `'static`, and so is the map by the safety requirement.
         Self {
             #[cfg(CONFIG_LOCKDEP)]
             inner: Opaque::new(bindings::lockdep_map {
-                // `LockClassKey` is transparent.
-                key: key.cast_mut().cast(),
                 name: as_char_ptr_in_const_context(name),
                 wait_type_inner: wait.as_raw(),
                 ..pin_init::zeroed()
@@ -223,7 +226,7 @@ impl LockMap {
         }
     }
 
-    /// Acquires it as a lock that has one holder, and may be waited for.
+    /// Acquires the map as a lock that has one holder, and that tasks wait for.
     ///
     /// Equivalent to the C macro `lock_map_acquire()`.
     #[inline]
@@ -231,7 +234,7 @@ impl LockMap {
         self.acquire_with::<EXCLUSIVE, false>()
     }
 
-    /// Acquires it as a lock that was tried for: nobody waited for it, whatever else is held.
+    /// Acquires the map as a trylock, which does not wait.
     ///
     /// Equivalent to the C macro `lock_map_acquire_try()`.
     #[inline]
@@ -239,8 +242,8 @@ impl LockMap {
         self.acquire_with::<EXCLUSIVE, true>()
     }
 
-    /// Acquires it as a lock that was tried for, and that has any number of readers, also of one
-    /// task.
+    /// Acquires the map as a trylock that has any number of readers. A task can be a reader more
+    /// than once.
     ///
     /// Equivalent to the C macro `lock_map_acquire_tryread()`.
     #[inline]
@@ -248,13 +251,15 @@ impl LockMap {
         self.acquire_with::<RECURSIVE_READ, true>()
     }
 
-    /// Acquires and releases it: says that it may be waited for here, whether or not it is.
+    /// Acquires and releases the map.
+    ///
+    /// Call it before a wait, even if there turns out to be nothing to wait for.
     #[inline]
     pub fn might_acquire(&self) {
         drop(self.acquire());
     }
 
-    /// Warns if the current task has not acquired it.
+    /// Warns if the current task does not hold the map.
     ///
     /// Equivalent to the C macro `lockdep_assert_held()`.
     #[inline]
@@ -268,14 +273,15 @@ impl LockMap {
 
     #[inline]
     fn acquire_with<const READ: c_int, const TRY: bool>(&self) -> LockMapGuard<'_> {
-        // SAFETY: By the type invariant the map is initialized. Lockdep keeps its address
-        // until it is released, but does not follow it, so it may go before that.
+        // SAFETY: By the type invariant the map is initialized. Lockdep keeps the address of the
+        // map until it is released, but does not follow it, so the map may be gone before.
         #[cfg(CONFIG_LOCKDEP)]
         unsafe {
             bindings::lock_map_acquire(self.inner.get(), TRY, READ)
         };
 
-        // INVARIANT: It was acquired just above.
+        // INVARIANT: The current task acquired the map just above. The guard stays with this task
+        // because it is not `Send`.
         LockMapGuard {
             #[cfg(CONFIG_LOCKDEP)]
             map: self,
@@ -289,13 +295,13 @@ impl LockMap {
 const EXCLUSIVE: c_int = 0;
 const RECURSIVE_READ: c_int = 2;
 
-/// Evidence that a [`LockMap`] is held by the current task.
+/// Evidence that the current task holds a [`LockMap`].
 ///
 /// Guards can be dropped in any order.
 ///
 /// # Invariants
 ///
-/// The current task has acquired `map`, for this guard.
+/// The current task has acquired `map` for this guard.
 #[must_use = "the map is released immediately when the guard is unused"]
 pub struct LockMapGuard<'a> {
     #[cfg(CONFIG_LOCKDEP)]
@@ -313,7 +319,7 @@ impl Drop for LockMapGuard<'_> {
     }
 }
 
-/// Defines a static [`LockMap`], with its name and one of the variants of [`WaitType`].
+/// Defines a static [`LockMap`] with its name and one of the variants of [`WaitType`].
 ///
 /// # Examples
 ///
@@ -321,7 +327,7 @@ impl Drop for LockMapGuard<'_> {
 /// use kernel::sync::lockdep::static_lock_map;
 ///
 /// static_lock_map! {
-///     /// A part of the driver in which nobody must wait for more than a spinlock.
+///     /// A part of the driver that must only wait for spinlocks.
 ///     pub(crate) static FAST_PATH: LockMap = "fast_path", Config;
 /// }
 ///
@@ -333,20 +339,14 @@ impl Drop for LockMapGuard<'_> {
 macro_rules! static_lock_map {
     ($(#[$attr:meta])* $vis:vis static $map:ident: LockMap = $name:literal, $wait:ident;) => {
         $(#[$attr])*
-        $vis static $map: $crate::sync::lockdep::LockMap = {
-            static KEY: $crate::sync::LockClassKey =
-                // SAFETY: It is put into a static, and the drop never runs on one.
-                unsafe { $crate::sync::LockClassKey::new_static() };
-
-            // SAFETY: `KEY` is a static that only this map uses, and the map is a static.
+        $vis static $map: $crate::sync::lockdep::LockMap =
+            // SAFETY: The result is put into a `static`.
             unsafe {
                 $crate::sync::lockdep::LockMap::new_static(
                     $crate::c_str!($name),
-                    &raw const KEY,
                     $crate::sync::lockdep::WaitType::$wait,
                 )
-            }
-        };
+            };
     };
 }
 pub use static_lock_map;
