@@ -2,24 +2,51 @@
 
 //! Non-blocking sections.
 //!
-//! A non-blocking section is a stretch of code in which the current task must not wait for
-//! anything that may in turn wait for memory: no sleeping lock taken without a try, no allocation
-//! that may reclaim, no wait for a completion. Unlike in atomic context preemption stays enabled,
-//! so spinlocks, `GFP_NOWAIT` allocations and work that merely takes long are fine.
+//! In a non-blocking section the current task must not wait for memory, nor for another task that
+//! may wait for memory. For example, the OOM reaper calls the [MMU notifiers] of drivers in such a
+//! section. If a driver waits there, the system may never get its memory back.
 //!
-//! The section is a debugging aid. With `CONFIG_DEBUG_ATOMIC_SLEEP` the C side counts the sections
-//! that are open in `current->non_block_count`, and both `might_sleep()` and the scheduler report
-//! a task that goes to sleep while the count is not zero:
+//! There are two ways to get it wrong. The first is to sleep:
 //!
-//! ```text
-//! BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591
-//! in_atomic(): 0, irqs_disabled(): 0, non_block: 2, pid: 31, name: oom_reaper
+//! ```
+//! use kernel::{
+//!     nonblock::non_block,
+//!     time::{
+//!         delay::fsleep,
+//!         Delta, //
+//!     }, //
+//! };
+//!
+//! fn stop_device() {
+//!     non_block(|_nb| {
+//!         // WRONG: The task sleeps until the device has stopped.
+//!         fsleep(Delta::from_millis(1));
+//!     });
+//! }
 //! ```
 //!
-//! That takes a task that does go to sleep. A mutex that happens to be free does not make it sleep,
-//! and on another day does. With `CONFIG_PROVE_LOCKING` the section is also a lock, as far as
-//! lockdep is concerned, whose holder may only wait for holders of spinlocks. So a mutex that is
-//! taken in it without a try is reported, free or not:
+//! With `CONFIG_DEBUG_ATOMIC_SLEEP` the kernel reports it:
+//!
+//! ```text
+//! BUG: scheduling in a non-blocking section: oom_reaper/31/2
+//! ```
+//!
+//! The second is to wait for a lock that is usually free:
+//!
+//! ```
+//! use kernel::{
+//!     nonblock::non_block,
+//!     sync::Mutex, //
+//! };
+//!
+//! fn clear(pages: &Mutex<usize>) {
+//!     // WRONG: The holder of the mutex may be waiting for memory.
+//!     non_block(|_nb| *pages.lock() = 0);
+//! }
+//! ```
+//!
+//! This sleeps only if another task holds the mutex, which may not happen in any test. With
+//! `CONFIG_PROVE_LOCKING` lockdep reports the lock the first time, even if the mutex is free:
 //!
 //! ```text
 //! [ BUG: Invalid wait context ]
@@ -27,19 +54,44 @@
 //! ffff888004f1a0e8 (&mirror->table){+.+.}-{4:4}, at: try_invalidate+0x1d/0x60
 //! ```
 //!
-//! Without these options nothing is left of it, neither in the code nor in the data.
+//! Hence the rule: a section can take spinlocks, try to take other locks, and allocate with
+//! [`GFP_NOWAIT`]. If the try or the allocation fails, the section has to give up:
 //!
-//! The typical user is the OOM reaper: it invalidates the memory of a dying process through the
-//! [MMU notifiers] of drivers, and has to give up on a driver that would block.
+//! ```
+//! use kernel::{
+//!     nonblock::non_block,
+//!     sync::{
+//!         new_mutex,
+//!         Mutex, //
+//!     }, //
+//! };
+//!
+//! fn try_clear(pages: &Mutex<usize>) -> Result {
+//!     non_block(|_nb| {
+//!         *pages.try_lock().ok_or(EAGAIN)? = 0;
+//!         Ok(())
+//!     })
+//! }
+//! # let pages = KBox::pin_init(new_mutex!(3), GFP_KERNEL)?;
+//! # try_clear(&pages)?;
+//! # assert_eq!(*pages.lock(), 0);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! Preemption stays enabled, so a section may take long.
+//!
+//! The kernel counts the sections of a task in `current->non_block_count`. For lockdep a section is
+//! a lock whose holder may only wait for spinlocks. Without both options a section compiles to
+//! nothing.
 //!
 //! C header: [`include/linux/kernel.h`](srctree/include/linux/kernel.h)
 //!
 //! [MMU notifiers]: crate::mm::mmu_notifier
+//! [`GFP_NOWAIT`]: crate::alloc::flags::GFP_NOWAIT
 
 use crate::{
     static_lock_map,
-    sync::lockdep::LockMapGuard,
-    types::NotThreadSafe, //
+    sync::lockdep::LockMapGuard, //
 };
 
 static_lock_map! {
@@ -49,23 +101,20 @@ static_lock_map! {
 
 /// Evidence that the current task is in a non-blocking section.
 ///
-/// The section ends when the guard is dropped. Sections nest, and because they are merely counted
-/// it does not matter in which order their guards are dropped.
+/// The section ends when the guard is dropped. Sections nest, and their guards can be dropped in
+/// any order.
 ///
-/// A function that must only be called in a non-blocking section, or that wants to be seen to
-/// respect one, takes a `&NonBlockGuard`.
+/// A function that must only be called in a section takes a `&NonBlockGuard`. So does a function
+/// that promises to respect a section.
 ///
-/// Leaking a guard, for example with [`core::mem::forget`], is safe but never right: the section
-/// then lasts until the task exits, and every sleep of the task from there on is reported, and so
-/// is the exit, which must not be made with locks held.
-///
-/// See [`non_block`] for a section that cannot be leaked.
+/// Leaking a guard is safe, for example with [`core::mem::forget`]. But the section then lasts until
+/// the task exits: the kernel reports every later sleep of the task, and lockdep reports that the
+/// task exits with a lock held. The section of [`non_block`] cannot be leaked.
 ///
 /// # Invariants
 ///
-/// `non_block_start()` was called on the current task for this object, and the matching
-/// `non_block_end()` has not been called yet. If lockdep is there, the current task holds
-/// `NON_BLOCK`.
+/// The current task has called `non_block_start()` for this object, and has not yet called the
+/// matching `non_block_end()`.
 ///
 /// # Examples
 ///
@@ -80,7 +129,7 @@ static_lock_map! {
 /// }
 ///
 /// let nb = NonBlockGuard::new();
-/// // A spinlock does not sleep, so it may be taken in the section.
+/// // A spinlock is allowed in the section.
 /// *pages.lock() -= 1;
 /// drop(nb);
 ///
@@ -90,7 +139,6 @@ static_lock_map! {
 #[must_use = "the non-blocking section ends immediately when the guard is unused"]
 pub struct NonBlockGuard {
     _map: LockMapGuard<'static>,
-    _not_send: NotThreadSafe,
 }
 
 impl NonBlockGuard {
@@ -111,12 +159,12 @@ impl NonBlockGuard {
             crate::bindings::non_block_start()
         };
 
-        // INVARIANT: The section was started just above, on the current task, where the guard
-        // stays because it is not `Send`.
+        // INVARIANT: The current task started the section just above. The guard stays with this
+        // task because `LockMapGuard` is not `Send`.
         Self {
-            // Sections nest, and may be begun with any lock held: they wait for nobody.
+            // A section can begin with any lock held, and in another section, because this does
+            // not wait.
             _map: NON_BLOCK.acquire_try_read(),
-            _not_send: NotThreadSafe,
         }
     }
 }
@@ -132,8 +180,8 @@ impl Drop for NonBlockGuard {
     #[inline]
     fn drop(&mut self) {
         #[cfg(CONFIG_DEBUG_ATOMIC_SLEEP)]
-        // SAFETY: By the type invariant the section that `self` stands for is still open, and it
-        // is one of the current task.
+        // SAFETY: By the type invariant the current task has started the section of `self` and has
+        // not ended it yet.
         unsafe {
             crate::bindings::non_block_end()
         };
@@ -158,7 +206,7 @@ impl Drop for NonBlockGuard {
 ///     let pages = new_mutex!(3)
 /// }
 ///
-/// // A mutex may only be tried for.
+/// // A mutex can only be tried for.
 /// let released = non_block(|_nb| {
 ///     let Some(mut pages) = pages.try_lock() else {
 ///         return false;
