@@ -2,19 +2,18 @@
 
 //! Allocations and reclaim.
 //!
-//! An allocation that may sleep may also *reclaim*: write out, drop or take away the memory of
-//! others, for which it calls file systems, drivers and [MMU notifiers]. What reclaim calls must
-//! not wait for such an allocation, and must not take a lock that is elsewhere held over one.
+//! An allocation that may sleep may also *reclaim*: it frees memory that is in use, and calls file
+//! systems, drivers and [MMU notifiers] to do so. Two things deadlock in code that reclaim calls:
+//! such an allocation, and a lock that another task holds over such an allocation.
 //!
-//! - [`might_alloc`] says that there may be an allocation, so that lockdep learns of it also when
-//!   there is none.
-//! - [`fs_reclaim`] says that something is called by reclaim, or has to be able to be.
-//! - [`memalloc_nofs`] and its like limit what the allocations of a task may do, whatever flags
-//!   they are made with.
+//! - [`might_alloc`] checks that an allocation is allowed, even if none is needed.
+//! - [`fs_reclaim`] runs code as if reclaim called it, so lockdep finds both deadlocks without
+//!   waiting until memory is short.
+//! - [`memalloc_nofs`], [`memalloc_noio`] and [`memalloc_noreclaim`] limit the allocations of a task,
+//!   whatever flags the allocations have.
 //!
-//! The scopes are functions that take a function, because the C side adds flags to the task and
-//! takes those away that were not there before: if two of them overlapped without one being inside
-//! the other, the first to end would end both.
+//! These scopes take a closure because in C a scope sets a flag of the task, and then restores it.
+//! If two scopes overlapped and neither was inside the other, the first to end would end both.
 //!
 //! C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 //!
@@ -25,10 +24,10 @@ use crate::{
     bindings, //
 };
 
-/// Says that memory may be allocated here, with `flags`.
+/// Checks that an allocation with `flags` is allowed here.
 ///
-/// If that may sleep, and sleeping is not allowed here, it is reported; and lockdep treats the
-/// locks that are held as if they were held over the allocation.
+/// It reports flags that may sleep where the current task must not sleep. Lockdep takes all locks
+/// that the task holds for locks that are held over the allocation.
 ///
 /// Equivalent to the C function `might_alloc()`.
 ///
@@ -37,9 +36,9 @@ use crate::{
 /// ```
 /// use kernel::mm::reclaim::might_alloc;
 ///
-/// /// Has a buffer of at least `len` bytes.
+/// /// Makes room for at least `len` bytes.
 /// fn grow(buffer: &mut KVec<u8>, len: usize) -> Result {
-///     // Most of the time the buffer is large enough. Who must not allocate is told always.
+///     // Reports callers that must not allocate, even when the buffer is large enough.
 ///     might_alloc(GFP_KERNEL);
 ///     Ok(buffer.reserve(len.saturating_sub(buffer.len()), GFP_KERNEL)?)
 /// }
@@ -57,22 +56,24 @@ pub fn might_alloc(flags: Flags) {
     let _ = flags;
 }
 
-/// Runs `f` as if it was called by an allocation that reclaims, as far as lockdep is concerned.
+/// Runs `f` as if an allocation with `flags` called it for reclaim, as far as lockdep is concerned.
 ///
-/// An allocation in it that may do what `flags` say is then reported, and so is a lock that is
-/// taken in it and elsewhere held over such an allocation.
+/// Lockdep then reports an allocation with the same flags in `f`. It also reports a lock that `f`
+/// takes and that another task holds over such an allocation.
 ///
-/// With flags that do not reclaim, or do not call file systems, it does nothing but call `f`: the
-/// kernel has no map for the others. The maps of [MMU notifiers] are only acquired and released,
-/// so that an allocation in an MMU notifier is reported with any flags that reclaim.
+/// The flags must allow reclaim and file systems, for example [`GFP_KERNEL`]. With other flags
+/// lockdep does not see `f`, because the kernel has no lock map for them.
+///
+/// Like an allocation, it must not be called in an [MMU notifier] with flags that reclaim.
 ///
 /// Equivalent to the C functions `fs_reclaim_acquire()` and `fs_reclaim_release()`.
 ///
-/// [MMU notifiers]: crate::mm::mmu_notifier
+/// [`GFP_KERNEL`]: crate::alloc::flags::GFP_KERNEL
+/// [MMU notifier]: crate::mm::mmu_notifier
 ///
 /// # Examples
 ///
-/// A driver that tells lockdep at once that it takes a lock when memory is short:
+/// A driver takes a lock when memory is short. When it creates the lock, it shows that to lockdep:
 ///
 /// ```
 /// use kernel::{
@@ -99,8 +100,8 @@ pub fn fs_reclaim<R>(flags: Flags, f: impl FnOnce() -> R) -> R {
     };
     let ret = f();
     #[cfg(CONFIG_LOCKDEP)]
-    // SAFETY: It was acquired above, with the same flags, and by the same task. The scopes that `f`
-    // began have ended, so that the flags mean the same as above.
+    // SAFETY: The current task acquired it above with the same flags. The flags still mean the same,
+    // because the scopes that `f` began have ended.
     unsafe {
         bindings::fs_reclaim_release(flags.as_raw())
     };
@@ -116,8 +117,7 @@ macro_rules! scope {
             // SAFETY: It only adds a flag to the current task.
             let saved = unsafe { bindings::$save() };
             let ret = f();
-            // SAFETY: `saved` is what the function above returned. What `f` added it has taken
-            // away again.
+            // SAFETY: `saved` comes from the call above. The scopes that `f` began have ended.
             unsafe { bindings::$restore(saved) };
             ret
         }
@@ -127,8 +127,8 @@ macro_rules! scope {
 scope! {
     /// Runs `f` with allocations that do not call file systems, as with [`GFP_NOFS`].
     ///
-    /// MMU notifiers are called by those, too, so that this does not help in the callbacks of one,
-    /// nor with a lock held that they take. See [`memalloc_noreclaim`].
+    /// Such allocations still call MMU notifiers. So they are not allowed in the callback of a
+    /// notifier, nor with a lock held that the callback takes; use [`memalloc_noreclaim`] there.
     ///
     /// Equivalent to the C functions `memalloc_nofs_save()` and `memalloc_nofs_restore()`.
     ///
@@ -139,7 +139,7 @@ scope! {
     /// ```
     /// use kernel::mm::reclaim::memalloc_nofs;
     ///
-    /// // Not `GFP_KERNEL`, as far as reclaim is concerned.
+    /// // This allocates with `GFP_NOFS`.
     /// let buffer = memalloc_nofs(|| KBox::new(1, GFP_KERNEL))?;
     /// assert_eq!(*buffer, 1);
     /// # Ok::<(), Error>(())
@@ -148,9 +148,9 @@ scope! {
 }
 
 scope! {
-    /// Runs `f` with allocations that do no input or output, as with [`GFP_NOIO`].
+    /// Runs `f` with allocations that do not start physical I/O, as with [`GFP_NOIO`].
     ///
-    /// See [`memalloc_nofs`] for MMU notifiers.
+    /// Such allocations still call MMU notifiers, see [`memalloc_nofs`].
     ///
     /// Equivalent to the C functions `memalloc_noio_save()` and `memalloc_noio_restore()`.
     ///
@@ -171,9 +171,9 @@ scope! {
 scope! {
     /// Runs `f` with allocations that do not reclaim, and may use the last reserves of memory.
     ///
-    /// It is for what frees memory, needs a little for that, and cannot wait for reclaim, for
-    /// example because it is called by it. There must be a bound on what it uses: nothing else
-    /// limits it.
+    /// Use it only in code that frees memory, and needs a little memory for that, but must not
+    /// wait for reclaim. For example, reclaim itself calls such code. You must limit how much memory
+    /// `f` allocates, because the kernel does not.
     ///
     /// It must not be called in interrupts.
     ///

@@ -11,7 +11,7 @@ use super::{
 use crate::types::NotThreadSafe;
 use core::ops::Deref;
 
-/// Creates an [`RwSemaphore`] initialiser with the given name and a newly-created lock class.
+/// Creates an [`RwSemaphore`] initializer with the given name and a newly-created lock class.
 ///
 /// It uses the name if one is given, otherwise it generates one based on the file name and line
 /// number.
@@ -26,8 +26,8 @@ pub use new_rwsem;
 
 /// A lock that is held by one writer or by any number of readers.
 ///
-/// Exposes the kernel's [`struct rw_semaphore`]. [`Lock::lock`] and [`Lock::try_lock`] take it for
-/// writing; [`RwSemaphore::read`] takes it for reading.
+/// Exposes the kernel's [`struct rw_semaphore`]. [`Lock::lock`] and [`Lock::try_lock`] acquire it
+/// for writing; [`RwSemaphore::read`] acquires it for reading.
 ///
 /// Since it may block, [`RwSemaphore`] needs to be used with care in atomic contexts.
 ///
@@ -90,7 +90,7 @@ unsafe impl Backend for RwSemaphoreBackend {
     #[inline]
     unsafe fn lock(ptr: *mut Self::State) -> Self::GuardState {
         // SAFETY: The safety requirements of this function ensure that `ptr` points to valid
-        // memory, and that it has been initialised before.
+        // memory, and that it has been initialized before.
         unsafe { bindings::down_write(ptr) };
     }
 
@@ -120,7 +120,8 @@ impl<T: ?Sized + Sync> Lock<T, RwSemaphoreBackend> {
     /// Acquires the lock for reading and gives the caller shared access to the data protected by
     /// it.
     ///
-    /// It sleeps while somebody holds the lock for writing.
+    /// It sleeps while a writer holds the lock or waits for it. So a task must not acquire the lock
+    /// for reading twice: a writer that comes in between would deadlock it.
     #[inline]
     pub fn read(&self) -> RwSemaphoreReadGuard<'_, T> {
         // SAFETY: The constructor of the type calls `init`, so the existence of the object proves
