@@ -22,7 +22,7 @@ from common import Failure, main, output
 from tree import prepared
 
 SUITE = "mmu_notifier_bench"
-# Each is a KUnit test in bench/bench.c, but for the last, which is bench/vm/bench.sh.
+# Each is a KUnit test in bench/bench.c, but for the last, which is tests/bench/bench.sh.
 MIRROR = "mirror"
 CASES = ["memory", "section", "callback_interval", "callback_two_pass", "callback_list", "callback_counted",
          "callback_arch", "readers", "get_put", "find", "register_interval", "register_list", "invalidate", MIRROR]

@@ -14,17 +14,17 @@ from common import Failure, PROJECT, Progress, cache, environment, main
 from tree import prepared
 
 # As make bench measures it.
-BENCH = [".kunitconfig", "x86_64.config", "bench/bench.config", "bench/x86_64.config"]
-# name: ARCH, fragments (files in tests/kunit/ or of the project, or lines as they are), files that a first build
-# compiles (a guess until there was one)
+BENCH = ["common.config", "x86_64.config", "bench.config", "bench-x86_64.config"]
+# name: ARCH, fragments (files in configs/, or lines as they are), files that a first build compiles (a guess until
+# there was one)
 CONFIGS = {
-    "uml": ("um", [".kunitconfig", "uml.config"], 750),
-    "x86_64": ("x86_64", [".kunitconfig", "x86_64.config"], 900),
-    "x86_64-kasan": ("x86_64", [".kunitconfig", "x86_64.config", "kasan.config"], 900),
-    "x86_64-rt": ("x86_64", [".kunitconfig", "x86_64.config", "rt.config"], 900),
+    "uml": ("um", ["common.config", "uml.config"], 750),
+    "x86_64": ("x86_64", ["common.config", "x86_64.config"], 900),
+    "x86_64-kasan": ("x86_64", ["common.config", "x86_64.config", "kasan.config"], 900),
+    "x86_64-rt": ("x86_64", ["common.config", "x86_64.config", "rt.config"], 900),
     "bench": ("x86_64", [*BENCH, "CONFIG_RUST_INLINE_HELPERS=y\n"], 900),
     "bench-calls": ("x86_64", [*BENCH, "# CONFIG_RUST_INLINE_HELPERS is not set\n"], 900),
-    "bench-uml": ("um", [".kunitconfig", "uml.config", "bench/bench.config"], 750),
+    "bench-uml": ("um", ["common.config", "uml.config", "bench.config"], 750),
 }
 
 COMPILED = re.compile(r"  (CC|AS|RUSTC|HOSTCC|HOSTRUSTC|BINDGEN)\b")
@@ -102,7 +102,7 @@ def configure(tree, name):
 def fragment_text(fragment):
     if "\n" in fragment:
         return fragment
-    path = PROJECT / (fragment if "/" in fragment else f"tests/kunit/{fragment}")
+    path = PROJECT / "configs" / fragment
     if not path.exists():
         raise Failure(f"{path.relative_to(PROJECT)} is missing")
     return path.read_text()

@@ -18,13 +18,13 @@ NO_TESTS = LITTLE + """\
 # CONFIG_RUST_NONBLOCK_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 """
-X86_64 = [".kunitconfig", "x86_64.config"]
+X86_64 = ["common.config", "x86_64.config"]
 TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 
 # As in build.CONFIGS: everything on, and then one thing off at a time.
 BUILDS = {
-    "check-warnings": ("um", [".kunitconfig", "uml.config", LITTLE + TWINS], 30),
-    "check-no-mmu-notifier": ("um", [".kunitconfig", "uml.config", LITTLE + """\
+    "check-warnings": ("um", ["common.config", "uml.config", LITTLE + TWINS], 30),
+    "check-no-mmu-notifier": ("um", ["common.config", "uml.config", LITTLE + """\
 # CONFIG_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set

@@ -15,7 +15,7 @@ QEMU = "qemu-system-x86_64"
 KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
 # What guests need: scripts and programs.
-FOLDERS = [SCENARIOS, PROJECT / "bench/vm"]
+FOLDERS = [SCENARIOS, PROJECT / "tests/bench"]
 
 # No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
 APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"

@@ -260,7 +260,7 @@ def build_steps(names):
 def build_step(tree, name):
     arch, off = STEPS[name]
     gone = left_out(tree, off) | set(off)
-    names = [".kunitconfig", "uml.config" if arch == "um" else "x86_64.config"]
+    names = ["common.config", "uml.config" if arch == "um" else "x86_64.config"]
     lines = "".join(build.fragment_text(fragment) for fragment in names).splitlines()
     lines = [line for line in lines if not re.match(rf"CONFIG_({'|'.join(gone)})=", line)]
     text = "\n".join(lines + [f"# CONFIG_{option} is not set" for option in off]) + "\n"

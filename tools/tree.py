@@ -22,9 +22,8 @@ import tempfile
 
 from common import Failure, PROJECT, Progress, VERSION, cache, environment, locked, main, output
 
-# Where a project path stands in the kernel tree, first match wins; None: not in the kernel tree.
+# Where project files stand in the kernel tree; a file that matches none is not in it.
 PLACES = [
-    (re.compile(r"(tests/kunit|bench)/.*(\.config|\.kunitconfig)|bench/vm/.*"), None),
     (re.compile(r"bench/(.*)"), r"lib/tests/rust/bench/\1"),
     (re.compile(r"tests/kunit/(.*)"), r"lib/tests/rust/\1"),
     (re.compile(r"Kconfig"), "lib/tests/rust/Kconfig"),
@@ -53,7 +52,7 @@ def place(path):
     for pattern, target in PLACES:
         match = pattern.fullmatch(path)
         if match:
-            return match.expand(target) if target else None
+            return match.expand(target)
     return None
 
 

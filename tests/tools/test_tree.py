@@ -54,18 +54,20 @@ class Place(unittest.TestCase):
             "rust/kernel/nonblock.rs": "rust/kernel/nonblock.rs",
             "Documentation/mm/x.rst": "Documentation/mm/x.rst",
             "tests/kunit/user.rs": "lib/tests/rust/user.rs",
-            "tests/kunit/.kunitconfig": None,
-            "tests/kunit/uml.config": None,
             "tests/vm/oom.sh": None,
             "bench/twin.h": "lib/tests/rust/bench/twin.h",
-            "bench/bench.config": None,
-            "bench/vm/bench.sh": None,
+            "tests/bench/bench.sh": None,
+            "configs/uml.config": None,
             "tools/tree.py": None,
             "README.md": None,
             "patches/rust/kernel/x.rs": None,
         }.items():
             with self.subTest(path):
                 self.assertEqual(tree.place(path), target)
+
+    def test_only_files_of_a_kernel_tree_are_mailed(self):
+        kinds = {pathlib.Path(path).suffix or pathlib.Path(path).name for path in tree.project_files()}
+        self.assertLessEqual(kinds, {".c", ".h", ".rs", ".rst", ".svg", "Kconfig", "Makefile"})
 
 
 class WithFolder(unittest.TestCase):
