@@ -19,6 +19,7 @@ import ktap
 import log
 from build import bindgen, build
 from common import Failure, main, output
+from initramfs import initramfs
 from tree import prepared
 
 SUITE = "mmu_notifier_bench"
@@ -182,7 +183,7 @@ def boot(tree, name, tests, scenario):
         run = guest.uml(name, obj, folder, [*append, "kunit_shutdown=halt"], 900, status)
     else:
         append += [*APPEND, "scenario=bench" if scenario else "kunit_shutdown=reboot"]
-        run = guest.qemu(name, obj, folder, append, 900, initrd=guest.initramfs(tree, obj), machine=COUNTING,
+        run = guest.qemu(name, obj, folder, append, 900, initrd=initramfs(tree, obj), machine=COUNTING,
                          status=status)
     said = run.console.read_text(errors="replace").replace("\r", "") if run.console.exists() else ""
     problems = [*filter(None, [run.problem]), *log.judge(said)]

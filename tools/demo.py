@@ -7,6 +7,7 @@ import guest
 import log
 from build import build
 from common import Failure, environment, main, output
+from initramfs import initramfs
 from tree import prepared
 
 DRIVERS = {
@@ -100,7 +101,7 @@ def run(arguments):
         obj = build(tree, "x86_64")
         settings = guest.scenarios()["oom"]
         append = [f"drivers={','.join(DRIVERS)}"]
-        result = guest.scenario("demo", "oom", settings, obj, tree.results / "demo", guest.initramfs(tree, obj), append)
+        result = guest.scenario("demo", "oom", settings, obj, tree.results / "demo", initramfs(tree, obj), append)
         if result.problem:
             raise Failure(f"the guest: {result.problem} (log: {result.console})")
         found = stories(result)

@@ -6,6 +6,7 @@ import os
 import guest
 from build import build
 from common import Failure, environment, main
+from initramfs import initramfs
 from tree import prepared
 
 
@@ -16,7 +17,7 @@ def run(arguments):
         obj = build(tree, "x86_64")
         # What the kernel has to say is for `dmesg`, but for warnings and worse.
         append = ["scenario=shell", "kunit.enable=0", "printk.ignore_loglevel=0", "loglevel=5"]
-        command = guest.qemu_command(obj, guest.accelerator(obj), append, "512M", guest.initramfs(tree, obj))
+        command = guest.qemu_command(obj, guest.accelerator(obj), append, "512M", initramfs(tree, obj))
     # Without the lock: other runs need not wait until this guest ends.
     command += ["-display", "none", "-serial", "mon:stdio"]
     print("starting a guest; Ctrl-A X ends it", flush=True)

@@ -11,6 +11,7 @@ import ktap
 import log
 from build import build
 from common import Failure, PROJECT, main
+from initramfs import initramfs
 from tree import prepared
 from ui import ui
 
@@ -110,7 +111,7 @@ def vm(table, tree, config):
     if not found:
         return
     obj = build(tree, config)
-    initrd = guest.initramfs(tree, obj)
+    initrd = initramfs(tree, obj)
     for scenario, settings in found.items():
         name = f"vm-{scenario}" + config.removeprefix("x86_64")
         run = guest.scenario(name, scenario, settings, obj, tree.results / name, initrd)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compile the programs of a guest, and pack them into an initramfs."""
+
+import pathlib
+import shlex
+import subprocess
+
+from common import Failure, PROJECT, output
+from guest import SCENARIOS
+
+# What guests need: scripts and programs.
+FOLDERS = [SCENARIOS, PROJECT / "tests/bench"]
+
+
+def initramfs(tree, obj):
+    """Pack what a guest needs into an initramfs: busybox, tools/init, modules, programs and scenarios."""
+    lines = [f"dir /{folder} 755 0 0" for folder in
+             ("bin", "dev", "proc", "sys", "tmp", "tests", "lib", "lib/modules", "root")]
+    lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
+    # Paths relative to the project: the program that packs cannot read names with spaces.
+    files = {"/init": "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
+    if not files["/bin/busybox"].exists():
+        files["/bin/busybox"] = pathlib.Path("/bin/busybox")
+    modules = (obj / "modules.order").read_text().split()
+    files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
+              for module in modules}
+    files |= {f"/tests/{script.name}": script.relative_to(PROJECT)
+              for folder in FOLDERS for pattern in ("*.sh", "*.inc") for script in folder.glob(pattern)}
+    files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
+    files |= {f"/tests/{program.name}": program for program in programs(tree)}
+    lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
+    contents = tree.root / "initramfs.list"
+    contents.write_text("\n".join(lines) + "\n")
+    image = obj / "initramfs.cpio"
+    with open(image, "wb") as out:
+        result = subprocess.run([obj / "usr/gen_init_cpio", contents], cwd=PROJECT, stdout=out, stderr=subprocess.PIPE,
+                                text=True)
+    if result.returncode:
+        raise Failure(f"cannot pack the initramfs: {result.stderr.strip()}")
+    return image
+
+
+def programs(tree):
+    """Compile the programs, and the selftest that one of the scenarios runs; ccache makes it quick."""
+    folder = tree.root / "programs"
+    folder.mkdir(exist_ok=True)
+    selftests = tree.src / "tools/testing/selftests"
+    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src, "-I", SCENARIOS]
+    theirs = ["-D_GNU_SOURCE=", "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
+    wanted = {source.stem: (ours, [source])
+              for source in sorted(source for folder in FOLDERS for source in folder.glob("*.c"))}
+    wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
+                                    for name in ("hmm-tests", "hugepage_settings", "vm_util")])
+    for program, (flags, sources) in wanted.items():
+        flags = ["-O2", "-Wall", "-pthread", "-I", selftests, *flags]
+        objects = [folder / f"{source.stem}.o" for source in sources]
+        steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
+        steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]
+        for step in steps:
+            result = output(step)
+            if result.returncode:
+                raise Failure(f"{program} does not compile:\n{result.stdout}{shlex.join(map(str, step))}")
+    return [folder / program for program in wanted]
