@@ -6,7 +6,7 @@ import re
 import guest
 import log
 from build import build
-from common import Failure, environment, main, output
+from common import Failure, main, output
 from initramfs import initramfs
 from tree import prepared
 

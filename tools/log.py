@@ -13,7 +13,6 @@ at once; `end` closes them all.
 
 import pathlib
 import re
-import sys
 
 from common import Failure, main
 
