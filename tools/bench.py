@@ -13,13 +13,13 @@ import pathlib
 import re
 
 import chart
-import check
 import guest
 import ktap
 import log
 from build import bindgen, build
 from common import Failure, main, output
 from initramfs import initramfs
+from objcode import PROBE, functions, nothing_left, text_size
 from tree import prepared
 
 SUITE = "mmu_notifier_bench"
@@ -203,21 +203,16 @@ def boot(tree, name, tests, scenario):
 
 def called(file):
     """What the callbacks of the Rust twin call, in an object file."""
-    found = check.functions(file, r"_R\w*mmu_notifier\w*(?:invalidate|release|young|start|finish)\w*")
+    found = functions(file, r"_R\w*mmu_notifier\w*(?:invalidate|release|young|start|finish)\w*")
     calls = set(re.findall(r"R_X86_64_PLT32 (\w+)", "\n".join("\n".join(lines) for lines in found.values())))
     return {name for name in calls if name not in found}
-
-
-def text_size(file):
-    """The bytes of instructions in an object file."""
-    return sum(map(int, re.findall(r"^\.text\S* +(\d+)", output(["llvm-size", "-A", file]).stdout, re.M)))
 
 
 def object_code(tree):
     """Nothing is left of sections, and no callback allocates; {configuration: {file: bytes of text}}."""
     texts = {}
     for name in (INLINED, CALLS):
-        check.nothing_left(tree, name)
+        nothing_left(tree, name)
         folder = tree.root / name / "lib/tests/rust/bench"
         wrong = {call for call in called(folder / "twin_rust.o") if not CALLED.fullmatch(call)}
         if wrong:
@@ -407,7 +402,7 @@ def run(arguments):
     with prepared() as tree:
         costs = {}
         for name in (INLINED, CALLS, TIME):
-            build(tree, name, "all", *([] if name == TIME else [f"{check.PROBE}.o"]))
+            build(tree, name, "all", *([] if name == TIME else [PROBE]))
         texts = object_code(tree)
         for name in (INLINED, CALLS, TIME):
             if tests or name != TIME:

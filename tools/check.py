@@ -10,6 +10,7 @@ import time
 import series
 from build import CONFIGS, blocks, build, make, tools
 from common import Failure, main, output
+from objcode import PROBE, calls, listing, nothing_left, probe_functions
 from test import Table
 from tree import patched_paths, prepared, project_files
 
@@ -54,7 +55,6 @@ CONFIG_RUST_INLINE_HELPERS=y
 CONFIGS.update(BUILDS)
 
 LINT = ["CLIPPY=1", "W=1"]
-PROBE = "lib/tests/rust/nonblock_probe"
 
 
 def rustfmt(tree):
@@ -85,7 +85,7 @@ def partial(name, *words):
     """A build of the kernel crate and what is ours outside of it."""
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
-        probe = [f"{PROBE}.o"] if CONFIGS[name][0] == "x86_64" else []
+        probe = [PROBE] if CONFIGS[name][0] == "x86_64" else []
         tests = ["mm/tests/mmu_notifier_kunit.o"] if words else []
         build(tree, name, *words, *folders, *probe, *tests)
     return check
@@ -116,35 +116,6 @@ def rustdoc(tree):
     stamp.write_text(digest.hexdigest())
 
 
-def functions(file, names):
-    """The instructions of the functions with such names in an object file, as objdump lists them."""
-    result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr", file])
-    if result.returncode:
-        raise Failure(f"no object code in {file}:\n{result.stdout}")
-    found = {}
-    for function, body in re.findall(rf"^(?:[0-9a-f]+ )?<({names})>:\n((?:.+\n?)*)", result.stdout, re.M):
-        lines = [" ".join(line.split()) for line in body.splitlines()]
-        # What follows the last return only fills up to the next function.
-        while lines and re.match(r"(nop|int3|xchgw %ax, %ax|cs nop)", lines[-1]):
-            lines.pop()
-        found[function] = lines
-    return found
-
-
-def length(lines):
-    return sum(not line.startswith("R_X86_64") and not re.match(r"[0-9a-f]+: R_X86_64", line) for line in lines)
-
-
-def calls(lines):
-    """Whether the function calls another, also as its last jump; the return thunk is none."""
-    return any("R_X86_64" in line and "__x86_return_thunk" not in line for line in lines) or \
-        any(line.startswith("call") for line in lines)
-
-
-def listing(found):
-    return "\n".join(f"{function}:\n" + "\n".join(f"    {line}" for line in lines) for function, lines in found.items())
-
-
 # What is left of each of the probe's functions if there is only that option.
 PROBES = {
     "check-release": set(),
@@ -156,20 +127,13 @@ PROBES = {
 def object_code(tree):
     """Nothing is left without the options, and with each there is something: else this would see nothing."""
     for name, expected in PROBES.items():
-        found = functions(tree.root / name / f"{PROBE}.o", r"probe_\w+")
-        left = {function.removeprefix("probe_") for function, lines in found.items() if calls(lines)}
-        if len(found) != 6 or left != expected:
+        probes = probe_functions(tree, name)
+        left = {probe.removeprefix("probe_") for probe, lines in probes.items() if calls(lines)}
+        if left != expected:
             raise Failure(f"{name}: something is left of {', '.join(sorted(left)) or 'none'}, "
-                          f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(found)}")
-    return nothing_left(tree, "check-release")
-
-
-def nothing_left(tree, name):
-    """That the probe's functions are as long as that without a section; what they are."""
-    found = functions(tree.root / name / f"{PROBE}.o", r"probe_\w+")
-    if len(found) != 6 or len({length(lines) for lines in found.values()}) != 1:
-        raise Failure(f"{name}: something is left:\n{listing(found)}")
-    return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + listing(found)
+                          f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(probes)}")
+    return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + \
+        nothing_left(tree, "check-release")
 
 
 def mails(tree):

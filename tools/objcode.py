@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Look at the instructions in object files."""
+
+import re
+
+from common import Failure, output
+
+# Its functions do nothing but begin and end one thing each, which may compile to nothing.
+PROBE = "lib/tests/rust/nonblock_probe.o"
+
+
+def functions(file, names):
+    """The instructions of the functions with such names in an object file, as objdump lists them."""
+    result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr", file])
+    if result.returncode:
+        raise Failure(f"no object code in {file}:\n{result.stdout}")
+    instructions = {}
+    for function, body in re.findall(rf"^(?:[0-9a-f]+ )?<({names})>:\n((?:.+\n?)*)", result.stdout, re.M):
+        lines = [" ".join(line.split()) for line in body.splitlines()]
+        # What follows the last return only fills up to the next function.
+        while lines and re.match(r"(nop|int3|xchgw %ax, %ax|cs nop)", lines[-1]):
+            lines.pop()
+        instructions[function] = lines
+    return instructions
+
+
+def length(lines):
+    return sum(not line.startswith("R_X86_64") and not re.match(r"[0-9a-f]+: R_X86_64", line) for line in lines)
+
+
+def calls(lines):
+    """Whether the function calls another, also as its last jump; the return thunk is none."""
+    return any("R_X86_64" in line and "__x86_return_thunk" not in line for line in lines) or \
+        any(line.startswith("call") for line in lines)
+
+
+def listing(instructions):
+    return "\n".join(f"{function}:\n" + "\n".join(f"    {line}" for line in lines)
+                     for function, lines in instructions.items())
+
+
+def text_size(file):
+    """The bytes of instructions in an object file."""
+    return sum(map(int, re.findall(r"^\.text\S* +(\d+)", output(["llvm-size", "-A", file]).stdout, re.M)))
+
+
+def probe_functions(tree, name):
+    """The functions of the probe in configuration `name`, with their instructions."""
+    probes = functions(tree.root / name / PROBE, r"probe_\w+")
+    if len(probes) != 6:
+        raise Failure(f"{name}: {len(probes)} functions in {PROBE}, expected 6")
+    return probes
+
+
+def nothing_left(tree, name):
+    """See that the probe's functions are as long as the one without a section, and list them."""
+    probes = probe_functions(tree, name)
+    if len({length(lines) for lines in probes.values()}) != 1:
+        raise Failure(f"{name}: something is left:\n{listing(probes)}")
+    return listing(probes)
