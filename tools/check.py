@@ -11,7 +11,7 @@ import series
 from build import CONFIGS, blocks, build, make, tools
 from common import Failure, main, output
 from objcode import PROBE, calls, listing, nothing_left, probe_functions
-from test import Table
+from table import Table
 from tree import patched_paths, prepared, project_files
 
 LITTLE = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
