@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Configure and build a kernel from the prepared tree; every named configuration has its own build directory."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,18 +14,33 @@ import threading
 from common import Failure, PROJECT, Progress, cache, environment, main
 from tree import prepared
 
-# As make bench measures it.
-BENCH = ["common.config", "x86_64.config", "bench.config", "bench-x86_64.config"]
-# name: ARCH, fragments (files in configs/, or lines as they are), files that a first build compiles (a guess until
-# there was one)
+
+@dataclasses.dataclass
+class Config:
+    """A kernel to build.
+
+    Its options are those of `fragments`, which are files in configs/, and then `options`, which win. `files` is how many
+    files a first build compiles, as a guess until there was one.
+    """
+    arch: str
+    fragments: list[str]
+    options: str = ""
+    files: int = 900
+
+    def text(self):
+        return "".join((PROJECT / f"configs/{name}.config").read_text() for name in self.fragments) + self.options
+
+
+X86_64 = ["common", "x86_64"]
 CONFIGS = {
-    "uml": ("um", ["common.config", "uml.config"], 750),
-    "x86_64": ("x86_64", ["common.config", "x86_64.config"], 900),
-    "x86_64-kasan": ("x86_64", ["common.config", "x86_64.config", "kasan.config"], 900),
-    "x86_64-rt": ("x86_64", ["common.config", "x86_64.config", "rt.config"], 900),
-    "bench": ("x86_64", [*BENCH, "CONFIG_RUST_INLINE_HELPERS=y\n"], 900),
-    "bench-calls": ("x86_64", [*BENCH, "# CONFIG_RUST_INLINE_HELPERS is not set\n"], 900),
-    "bench-uml": ("um", ["common.config", "uml.config", "bench.config"], 750),
+    # The quick one: no SMP, and no lockdep because that switches itself off at boot.
+    "uml": Config("um", ["common"], files=750),
+    "x86_64": Config("x86_64", X86_64),
+    "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
+    "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
+    "bench": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "CONFIG_RUST_INLINE_HELPERS=y\n"),
+    "bench-calls": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
+    "bench-uml": Config("um", ["common", "bench"], files=750),
 }
 
 COMPILED = re.compile(r"  (CC|AS|RUSTC|HOSTCC|HOSTRUSTC|BINDGEN)\b")
@@ -57,15 +73,13 @@ def bindgen():
 
 def make(tree, name, *words):
     """The make command for configuration `name`."""
-    arch = CONFIGS[name][0]
-    variables = {"ARCH": arch, "O": tree.root / name} | tools()
+    variables = {"ARCH": CONFIGS[name].arch, "O": tree.root / name} | tools()
     return ["make", "-C", str(tree.src), *(f"{key}={value}" for key, value in variables.items()), *words]
 
 
 def configure(tree, name):
     """Make .config from the fragments with the kernel's kunit.py, which refuses one that does not hold all of them."""
-    arch, fragments, _ = CONFIGS[name]
-    text = "".join(fragment_text(fragment) for fragment in fragments)
+    text = CONFIGS[name].text()
     obj = tree.root / name
     stamp = obj / ".configured"
     inputs = config_inputs(tree, text)
@@ -78,7 +92,7 @@ def configure(tree, name):
     # In one file a later fragment wins over an earlier; given as several, kunit.py refuses to choose.
     wanted = obj / "fragments.config"
     wanted.write_text(text)
-    command = ["tools/testing/kunit/kunit.py", "config", f"--arch={arch}", f"--build_dir={obj}",
+    command = ["tools/testing/kunit/kunit.py", "config", f"--arch={CONFIGS[name].arch}", f"--build_dir={obj}",
                f"--kunitconfig={wanted}"]
     command += [f"--make_options={key}={value}" for key, value in tools().items()]
     log = result_folder(tree, name) / "config.log"
@@ -97,15 +111,6 @@ def configure(tree, name):
             reason = f"options that could not be had: {', '.join(wrong)}"
         raise Failure(f"{name} cannot be configured: {reason} (log: {log})")
     stamp.write_text(inputs)
-
-
-def fragment_text(fragment):
-    if "\n" in fragment:
-        return fragment
-    path = PROJECT / "configs" / fragment
-    if not path.exists():
-        raise Failure(f"{path.relative_to(PROJECT)} is missing")
-    return path.read_text()
 
 
 def config_inputs(tree, text):
@@ -172,7 +177,7 @@ def run_make(tree, name, log, command):
     def status():
         if not first:
             return f"{count} files built"
-        return f"{state['done'] + count} of ~{max(CONFIGS[name][2], state['done'] + count)} files"
+        return f"{state['done'] + count} of ~{max(CONFIGS[name].files, state['done'] + count)} files"
 
     progress = Progress(name)
     process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

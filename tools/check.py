@@ -8,41 +8,40 @@ import tempfile
 import time
 
 import series
-from build import CONFIGS, blocks, build, make, tools
+from build import CONFIGS, Config, X86_64, blocks, build, make, tools
 from common import Failure, main, output
 from objcode import PROBE, calls, listing, nothing_left, probe_functions
 from table import Table
 from tree import patched_paths, prepared, project_files
 
-LITTLE = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
-NO_TESTS = LITTLE + """\
+NO_DOCTESTS = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
+NO_TESTS = NO_DOCTESTS + """\
 # CONFIG_RUST_NONBLOCK_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 """
-X86_64 = ["common.config", "x86_64.config"]
 TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 
-# As in build.CONFIGS: everything on, and then one thing off at a time.
+# Everything on, and then one thing off at a time.
 BUILDS = {
-    "check-warnings": ("um", ["common.config", "uml.config", LITTLE + TWINS], 30),
-    "check-no-mmu-notifier": ("um", ["common.config", "uml.config", LITTLE + """\
+    "check-warnings": Config("um", ["common"], NO_DOCTESTS + TWINS, 30),
+    "check-no-mmu-notifier": Config("um", ["common"], NO_DOCTESTS + """\
 # CONFIG_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
 # CONFIG_SAMPLE_RUST_MMU_MIRROR is not set
 # CONFIG_MMU_NOTIFIER is not set
-"""], 30),
-    "check-no-atomic-sleep": ("x86_64", [*X86_64, NO_TESTS + "# CONFIG_DEBUG_ATOMIC_SLEEP is not set\n"], 75),
-    "check-no-lockdep": ("x86_64", [*X86_64, LITTLE + """\
+""", 30),
+    "check-no-atomic-sleep": Config("x86_64", X86_64, NO_TESTS + "# CONFIG_DEBUG_ATOMIC_SLEEP is not set\n", 75),
+    "check-no-lockdep": Config("x86_64", X86_64, NO_DOCTESTS + """\
 # CONFIG_PROVE_LOCKING is not set
 # CONFIG_PROVE_RAW_LOCK_NESTING is not set
-"""], 75),
-    "check-no-smp": ("x86_64", [*X86_64, LITTLE + TWINS + """\
+""", 75),
+    "check-no-smp": Config("x86_64", X86_64, NO_DOCTESTS + TWINS + """\
 CONFIG_MMU_MIRROR_TWIN=m
 CONFIG_NR_CPUS=1
 # CONFIG_SMP is not set
-"""], 75),
-    "check-release": ("x86_64", [*X86_64, NO_TESTS + """\
+""", 75),
+    "check-release": Config("x86_64", X86_64, NO_TESTS + """\
 # CONFIG_DEBUG_ATOMIC_SLEEP is not set
 # CONFIG_PROVE_LOCKING is not set
 # CONFIG_PROVE_RAW_LOCK_NESTING is not set
@@ -50,7 +49,7 @@ CONFIG_NR_CPUS=1
 # CONFIG_SAMPLE_KMEMLEAK is not set
 # CONFIG_RUST_DEBUG_ASSERTIONS is not set
 CONFIG_RUST_INLINE_HELPERS=y
-"""], 75),
+""", 75),
 }
 CONFIGS.update(BUILDS)
 
@@ -85,7 +84,7 @@ def partial(name, *words):
     """A build of the kernel crate and what is ours outside of it."""
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
-        probe = [PROBE] if CONFIGS[name][0] == "x86_64" else []
+        probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
         tests = ["mm/tests/mmu_notifier_kunit.o"] if words else []
         build(tree, name, *words, *folders, *probe, *tests)
     return check

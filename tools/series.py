@@ -207,8 +207,8 @@ OFF = {
     "no-lockdep": ["PROVE_LOCKING", "PROVE_RAW_LOCK_NESTING"],
 }
 # User-mode Linux has no lockdep.
-STEPS = {f"{arch}-{name}": (arch, off) for arch in ("um", "x86_64") for name, off in OFF.items()
-         if (arch, name) != ("um", "no-lockdep")}
+STEPS = {f"{base}-{name}": (build.CONFIGS[base], off) for base in ("uml", "x86_64") for name, off in OFF.items()
+         if (base, name) != ("uml", "no-lockdep")}
 
 
 def left_out(tree, off):
@@ -258,13 +258,11 @@ def build_steps(names):
 
 
 def build_step(tree, name):
-    arch, off = STEPS[name]
+    config, off = STEPS[name]
     gone = left_out(tree, off) | set(off)
-    names = ["common.config", "uml.config" if arch == "um" else "x86_64.config"]
-    lines = "".join(build.fragment_text(fragment) for fragment in names).splitlines()
-    lines = [line for line in lines if not re.match(rf"CONFIG_({'|'.join(gone)})=", line)]
+    lines = [line for line in config.text().splitlines() if not re.match(rf"CONFIG_({'|'.join(gone)})=", line)]
     text = "\n".join(lines + [f"# CONFIG_{option} is not set" for option in off]) + "\n"
-    build.CONFIGS[name] = (arch, [text], 300)
+    build.CONFIGS[name] = build.Config(config.arch, [], text, 300)
     folders = [folder for folder in FOLDERS if "RUST" not in off or "rust" not in folder]
     build.build(tree, name, "prepare", *folders)
 

@@ -32,6 +32,16 @@ samples/rust/rust_mmu_mirror.o: warning: objtool: ioctl+0x10: unreachable instru
 """
 
 
+class Configs(unittest.TestCase):
+    def test_options_come_last(self):
+        text = build.Config("um", ["common"], "# CONFIG_RUST is not set\n").text()
+        self.assertLess(text.index("CONFIG_RUST=y\n"), text.index("# CONFIG_RUST is not set\n"))
+
+    def test_each_fragment_is_used(self):
+        used = {f"{name}.config" for config in build.CONFIGS.values() for name in config.fragments}
+        self.assertEqual(used, {path.name for path in (build.PROJECT / "configs").iterdir()})
+
+
 class Warnings(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
