@@ -50,7 +50,7 @@ series-build: setup
 	@$(python) tools/series.py build
 
 bench: setup
-	@$(python) tools/bench.py "$(CASE)"
+	@$(python) tools/bench.py $(if $(CASE),"$(CASE)")
 
 setup:
 	@tools/setup

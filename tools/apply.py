@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 
-from common import Failure, main
+from common import Failure, arguments, main
 from tree import check_source, ksrc, patched, patches, project_files, refuse_foreign
 
 
@@ -31,7 +31,7 @@ def replace(contents):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
-def run(_):
+def run():
     own = ksrc()
     if not own:
         raise Failure("into which tree? make apply KSRC=/path/to/linux")
@@ -51,4 +51,4 @@ def run(_):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

@@ -6,6 +6,7 @@ are the same in every run, and on every machine. The kernel is built twice, with
 without. User-mode Linux gives nanoseconds, which are never the same.
 """
 
+import argparse
 import fnmatch
 import json
 import math
@@ -17,7 +18,7 @@ import guest
 import ktap
 import log
 from build import bindgen, build
-from common import Failure, main, output
+from common import Failure, arguments, main, output
 from initramfs import initramfs
 from objcode import PROBE, functions, nothing_left, text_size
 from tree import prepared
@@ -392,11 +393,15 @@ def made_by(tree, case):
     }
 
 
-def run(arguments):
-    pattern = arguments[0] if arguments and arguments[0] else "*"
-    cases = [case for case in CASES if fnmatch.fnmatch(case, pattern)]
-    if not cases:
-        raise Failure(f"no case {pattern}: there are {', '.join(CASES)}")
+def some_cases(pattern):
+    """Return a pattern that matches at least one case."""
+    if not fnmatch.filter(CASES, pattern):
+        raise argparse.ArgumentTypeError(f"no case {pattern}: there are {', '.join(CASES)}")
+    return pattern
+
+
+def run(pattern):
+    cases = fnmatch.filter(CASES, pattern)
     # KUnit takes one pattern; the mirror is none of its tests.
     tests = pattern if cases != [MIRROR] else None
     with prepared() as tree:
@@ -424,4 +429,7 @@ def run(arguments):
 
 
 if __name__ == "__main__":
-    main(run)
+    parser = arguments(__doc__)
+    parser.add_argument("pattern", nargs="?", default="*", type=some_cases, metavar="CASE",
+                        help=f"a case or a pattern, all if none is given: {', '.join(CASES)}")
+    main(run, parser)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 
-from common import Failure, PROJECT, Progress, cache, environment, main
+from common import Failure, PROJECT, Progress, arguments, cache, environment, main
 from tree import prepared
 
 
@@ -179,7 +179,7 @@ def run_make(tree, name, log, command):
             return f"{count} files built"
         return f"{state['done'] + count} of ~{max(CONFIGS[name].files, state['done'] + count)} files"
 
-    progress = Progress(name)
+    progress = Progress(name, command)
     process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace")
     reader = threading.Thread(target=read, args=(process.stdout,))
@@ -264,11 +264,12 @@ def touch_warned(tree, obj):
 
 def run(names):
     for name in names or ["uml", "x86_64"]:
-        if name not in CONFIGS:
-            raise Failure(f"no configuration {name}: there are {', '.join(CONFIGS)}")
         with prepared() as tree:
             print(f"{name}: {build(tree, name)}")
 
 
 if __name__ == "__main__":
-    main(run)
+    parser = arguments(__doc__)
+    parser.add_argument("names", nargs="*", choices=CONFIGS, metavar="NAME",
+                        help=f"a configuration, uml and x86_64 if none is given: {', '.join(CONFIGS)}")
+    main(run, parser)

@@ -9,7 +9,7 @@ import time
 
 import series
 from build import CONFIGS, Config, X86_64, blocks, build, make, tools
-from common import Failure, main, output
+from common import Failure, arguments, main, output
 from objcode import PROBE, calls, listing, nothing_left, probe_functions
 from table import Table
 from tree import patched_paths, prepared, project_files
@@ -171,7 +171,7 @@ def checks():
     yield "object code", object_code
 
 
-def run(_):
+def run():
     with prepared() as tree:
         table = Table("check")
         shown = ""
@@ -187,4 +187,4 @@ def run(_):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 
-from common import cache, locked, main
+from common import arguments, cache, locked, main
 
 
 def size(folder):
@@ -18,7 +18,7 @@ def size(folder):
     return total
 
 
-def run(_):
+def run():
     root = cache()
     # By name: NONBLOCK_CACHE may be a folder with other things in it.
     patterns = ["linux-*", "setup.*", "ccache", "tools", "kvm*"]
@@ -38,4 +38,4 @@ def run(_):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """What every tool needs: where the cache is, how to fail in one line, how to show progress."""
 
+import argparse
 import contextlib
 import errno
 import fcntl
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,10 +76,15 @@ def is_open(file, path):
 
 
 class Progress:
-    """How far a long step is: one line that changes on a terminal, a line every 30 s in a log."""
+    """How far a long step is: one line that changes on a terminal, a line every 30 s in a log.
 
-    def __init__(self, label):
+    If it takes longer than LONG seconds, the command that it runs is shown, to be run by hand.
+    """
+    LONG = 5
+
+    def __init__(self, label, command=()):
         self.label = label
+        self.command = command
         self.start = self.shown = time.monotonic()
 
     def elapsed(self):
@@ -86,6 +93,10 @@ class Progress:
 
     def update(self, text):
         line = f"{self.label}: {text}, {self.elapsed()}"
+        if self.command and time.monotonic() - self.start >= self.LONG:
+            self.done()
+            print(f"$ {shlex.join(map(str, self.command))}", flush=True)
+            self.command = ()
         if sys.stdout.isatty():
             print(f"\r\033[K{line}", end="", flush=True)
         elif time.monotonic() - self.shown >= 30:
@@ -100,8 +111,17 @@ class Progress:
             print(f"{self.label}: {text}, {self.elapsed()}", flush=True)
 
 
-def main(run):
-    """Call `run(arguments)` and turn what went wrong into one line and an exit code."""
+def arguments(description):
+    """Return a parser of the command line, to which a program adds its own words."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="KSRC=/path/to/linux in the environment uses that kernel source instead.\n"
+               "NONBLOCK_CACHE=/path/to/folder is where everything is kept that was downloaded or built.")
+
+
+def main(run, parser):
+    """Call `run` with the words of the command line, and turn what went wrong into one line and an exit code."""
+    words = vars(parser.parse_args())
     signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
     def interrupt(*_):
@@ -113,7 +133,7 @@ def main(run):
     for number in signals:
         signal.signal(number, interrupt)
     try:
-        sys.exit(run(sys.argv[1:]))
+        sys.exit(run(**words))
     except Failure as failure:
         message, code = f"error: {failure}", 1
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import re
 import guest
 import log
 from build import build
-from common import Failure, main, output
+from common import Failure, arguments, main, output
 from initramfs import initramfs
 from tree import prepared
 
@@ -94,9 +94,7 @@ def readable(frame):
     return frame.replace(symbol, re.sub(r"\[[0-9a-f]+\]", "", plain))
 
 
-def run(arguments):
-    if arguments:
-        raise Failure("usage: make demo")
+def run():
     with prepared() as tree:
         obj = build(tree, "x86_64")
         settings = guest.scenarios()["oom"]
@@ -121,4 +119,4 @@ def run(arguments):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

@@ -36,7 +36,7 @@ class Run:
 
     def boot(self, label, command, limit, stdout, status=None):
         """Run `command` for at most `limit` seconds with its output in `stdout`; `status` says how far it is."""
-        progress = Progress(label)
+        progress = Progress(label, command)
         start = time.monotonic()
         with open(stdout, "wb") as out:
             # Its own session: UML consists of several processes, and all of them have to go.

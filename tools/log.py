@@ -14,7 +14,7 @@ at once; `end` closes them all.
 import pathlib
 import re
 
-from common import Failure, main
+from common import arguments, main
 
 # What begins a report.
 HEADER = re.compile("|".join([
@@ -134,13 +134,13 @@ def begins_report(text, unfinished):
     return not unfinished or not (unfinished[-1].in_header or INSIDE.search(text))
 
 
-def run(files):
-    if len(files) != 1:
-        raise Failure("usage: tools/log.py FILE")
-    problems = judge(pathlib.Path(files[0]).read_text(errors="replace"))
+def run(file):
+    problems = judge(file.read_text(errors="replace"))
     print("\n\n".join(problems) or "the log is clean")
     return bool(problems)
 
 
 if __name__ == "__main__":
-    main(run)
+    parser = arguments(__doc__)
+    parser.add_argument("file", type=pathlib.Path, help="the log of a kernel")
+    main(run, parser)

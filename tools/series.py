@@ -2,10 +2,7 @@
 """Write the project as patches that can be mailed, a folder for each group of maintainers, and one mbox for `git am`.
 
 Each patch in patches/ becomes a commit, with the project's files that its header names (`Adds: PATH`). A `mod x;` in a
-file comes with the patch that adds x. SIGNOFF="Name <mail>" is the author, and signs off.
-
-    tools/series.py                 write series/
-    tools/series.py build [NAME..]  build the tree after each patch, in the configurations NAME, or all
+file comes with the patch that adds x. SIGNOFF="Name <mail>" in the environment is the author, and signs off.
 """
 
 import contextlib
@@ -19,7 +16,7 @@ import tempfile
 import time
 
 import build
-from common import Failure, PROJECT, VERSION, environment, locked, main, output
+from common import Failure, PROJECT, VERSION, arguments, environment, locked, main, output
 from tree import Tree, patched_paths, patches, prepared, project_files, sync, unpack
 
 OUT = PROJECT / "series"
@@ -231,9 +228,6 @@ def left_out(tree, off):
 
 def build_steps(names):
     """Build what there is after each patch, so that nobody who bisects ends up in between."""
-    for name in names or STEPS:
-        if name not in STEPS:
-            raise Failure(f"no configuration {name}: there are {', '.join(STEPS)}")
     # A folder of its own, so that the other commands can be used meanwhile.
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
@@ -267,14 +261,17 @@ def build_step(tree, name):
     build.build(tree, name, "prepare", *folders)
 
 
-def run(arguments):
-    if not arguments:
-        write()
-    elif arguments[0] == "build":
-        build_steps(arguments[1:])
+def run(command, names=()):
+    if command == "build":
+        build_steps(names)
     else:
-        raise Failure("usage: tools/series.py [build [NAME...]]")
+        write()
 
 
 if __name__ == "__main__":
-    main(run)
+    parser = arguments(__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="instead of writing series/:")
+    steps = commands.add_parser("build", help="build the tree after each patch")
+    steps.add_argument("names", nargs="*", choices=STEPS, metavar="NAME",
+                       help=f"a configuration, all if none is given: {', '.join(STEPS)}")
+    main(run, parser)

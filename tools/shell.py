@@ -5,14 +5,12 @@ import os
 
 import guest
 from build import build
-from common import Failure, environment, main
+from common import arguments, environment, main
 from initramfs import initramfs
 from tree import prepared
 
 
-def run(arguments):
-    if arguments:
-        raise Failure("usage: make shell")
+def run():
     with prepared() as tree:
         obj = build(tree, "x86_64")
         # What the kernel has to say is for `dmesg`, but for warnings and worse.
@@ -25,4 +23,4 @@ def run(arguments):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

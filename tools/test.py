@@ -10,7 +10,7 @@ import guest
 import ktap
 import log
 from build import build
-from common import Failure, PROJECT, main
+from common import Failure, PROJECT, arguments, main
 from initramfs import initramfs
 from table import Table
 from tree import prepared
@@ -104,22 +104,21 @@ def vm(table, tree, config):
         print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
 
 
-def run(arguments):
-    which = arguments[0] if arguments else "all"
+def run(suites):
     with prepared() as tree:
         table = Table("suite")
         try:
-            if which not in ("kasan", "rt"):
+            if suites not in ("kasan", "rt"):
                 tools(table)
                 kunit_uml(table, tree)
                 ui(table, tree.root / "uml")
-            if which == "all":
+            if suites == "all":
                 kunit_x86_64(table, tree, "x86_64")
                 lockdep(table, tree, "x86_64")
                 vm(table, tree, "x86_64")
-            if which == "rt":
+            if suites == "rt":
                 kunit_x86_64(table, tree, "x86_64-rt")
-            if which == "kasan":
+            if suites == "kasan":
                 kunit_x86_64(table, tree, "x86_64-kasan")
                 vm(table, tree, "x86_64-kasan")
         except Failure as failure:
@@ -129,4 +128,8 @@ def run(arguments):
 
 
 if __name__ == "__main__":
-    main(run)
+    parser = arguments(__doc__)
+    parser.add_argument("suites", nargs="?", default="all", choices=["all", "fast", "kasan", "rt"],
+                        help="all: the default, without kasan and rt; fast: only user-mode Linux; kasan: in a guest with "
+                             "KASAN; rt: in a guest with PREEMPT_RT")
+    main(run, parser)

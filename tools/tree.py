@@ -20,7 +20,7 @@ import stat
 import subprocess
 import tempfile
 
-from common import Failure, PROJECT, Progress, VERSION, cache, environment, locked, main, output
+from common import Failure, PROJECT, Progress, VERSION, arguments, cache, environment, locked, main, output
 
 # Where project files stand in the kernel tree; a file that matches none is not in it.
 PLACES = [
@@ -334,10 +334,10 @@ def prepared():
         yield tree
 
 
-def run(_):
+def run():
     with prepared() as tree:
         print(f"{tree.src}: {len(patches())} patches, {len(tree.ours())} files of the project or changed by it")
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, arguments(__doc__))

@@ -187,7 +187,7 @@ class Own(WithFolder):
 
     def apply(self):
         with mock.patch("builtins.print") as said:
-            apply.run([])
+            apply.run()
         return said.call_args[0][0]
 
     def test_copy_leaves_the_source_alone(self):
