@@ -30,7 +30,6 @@ use kernel::{
             Range,
             WouldBlock, //
         },
-        Mm,
         MmWithUser, //
     },
     new_mutex,

@@ -34,7 +34,6 @@ use kernel::{
             Event,
             WouldBlock, //
         },
-        Mm,
         MmWithUser, //
     },
     new_mutex,
