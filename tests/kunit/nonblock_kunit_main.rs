@@ -21,6 +21,7 @@ mod list;
 mod lockdep;
 mod nonblock;
 mod reclaim;
+mod rwsem;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod shared;
 mod task;
