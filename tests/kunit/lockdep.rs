@@ -16,6 +16,7 @@ mod tests {
         invalidate,
         kmsg::{
             expect,
+            provoke,
             Seen,
             MIGHT_SLEEP,
             SCHEDULING, //
@@ -52,6 +53,7 @@ mod tests {
             MmWithUser, //
         },
         new_mutex,
+        new_rwsem,
         new_spinlock,
         new_work,
         nonblock::{
@@ -67,8 +69,17 @@ mod tests {
                 Atomic,
                 Release, //
             },
-            lock::mutex::MutexBackend,
+            lock::{
+                mutex::MutexBackend,
+                rwsem::RwSemaphoreBackend,
+                Backend, //
+            },
+            lockdep::{
+                LockMap,
+                WaitType, //
+            },
             new_condvar,
+            static_lock_class,
             Arc,
             Mutex, //
         },
@@ -76,6 +87,7 @@ mod tests {
             delay::fsleep,
             Delta, //
         },
+        types::Opaque,
         workqueue::{
             self,
             Work,
@@ -541,17 +553,19 @@ mod tests {
     }
 
     static_lock_map! {
-        /// What a device is waited for.
+        /// The answer of a device.
         static ANSWER: LockMap = "answer", Unchecked;
+    }
+
+    /// Locks `lock` as the code that brings the answer about.
+    fn answer(lock: &Mutex<()>) {
+        let _answer = ANSWER.acquire();
+        drop(lock.lock());
     }
 
     #[test]
     fn wait_for_a_map_with_a_lock_held() -> Result {
         let [silent, reported] = two_mutexes!();
-        let answer = |lock: &Mutex<()>| {
-            let _answer = ANSWER.acquire();
-            drop(lock.lock());
-        };
 
         check(
             &[CIRCULAR],
@@ -572,30 +586,214 @@ mod tests {
         )
     }
 
+    #[test]
+    fn map_tried_for_with_a_lock_held() -> Result {
+        let [silent, reported] = two_mutexes!();
+
+        check(
+            &[CIRCULAR],
+            c"(answer){+.+.}-{0:0}, at: _R",
+            || {
+                answer(&silent);
+                let _guard = silent.lock();
+                drop(ANSWER.acquire_try());
+                Ok(())
+            },
+            || {
+                answer(&reported);
+                let _guard = reported.lock();
+                drop(ANSWER.acquire());
+                Ok(())
+            },
+        )
+    }
+
     static_lock_map! {
-        /// A section in which nobody must sleep.
+        /// A section that waits for raw spinlocks only.
         static FAST: LockMap = "fast", Spin;
     }
 
-    #[test]
-    fn map_with_a_wait_type() -> Result {
+    /// Checks that a spinlock must not be waited for with `map` held.
+    fn spinlock_in(map: &LockMap, detail: &CStr) -> Result {
         let spin = KBox::pin_init(new_spinlock!(()), GFP_KERNEL)?;
 
         check(
             &[WAIT_CONTEXT],
-            c"(fast){+.+.}-{2:2}, at: _R",
+            detail,
             || {
-                let _fast = FAST.acquire_try();
+                let _map = map.acquire_try();
                 drop(spin.try_lock());
                 Ok(())
             },
             || {
-                let _fast = FAST.acquire_try();
+                let _map = map.acquire_try();
                 // With PREEMPT_RT it sleeps.
                 drop(spin.lock());
                 Ok(())
             },
         )
+    }
+
+    #[test]
+    fn map_with_a_wait_type() -> Result {
+        spinlock_in(&FAST, c"(fast){+.+.}-{2:2}, at: _R")
+    }
+
+    #[test]
+    fn pinned_map_with_a_wait_type() -> Result {
+        let map = LockMap::new(c"pinned", static_lock_class!(), WaitType::Spin);
+        let map = KBox::pin_init(map, GFP_KERNEL)?;
+
+        spinlock_in(&map, c"(pinned){+.+.}-{2:2}, at: _R")
+    }
+
+    static_lock_map! {
+        /// A wait that sleeps.
+        static SLEEP: LockMap = "sleep", Sleep;
+    }
+
+    #[test]
+    fn map_that_sleeps_in_section() -> Result {
+        check(
+            &[WAIT_CONTEXT],
+            c"(sleep){+.+.}-{4:4}, at: _R",
+            || {
+                SLEEP.might_acquire();
+                non_block(|_| {
+                    drop(SLEEP.acquire_try());
+                    // Its type is not checked.
+                    ANSWER.might_acquire();
+                });
+                Ok(())
+            },
+            || {
+                non_block(|_| SLEEP.might_acquire());
+                Ok(())
+            },
+        )
+    }
+
+    static_lock_map! {
+        /// Like a section, but waited for.
+        static WAITED_FOR: LockMap = "waited_for", Config;
+    }
+
+    #[test]
+    fn section_begun_where_only_raw_spinlocks_are_waited_for() -> Result {
+        check(
+            &[WAIT_CONTEXT],
+            c"(waited_for){+.+.}-{3:3}, at: _R",
+            || {
+                WAITED_FOR.might_acquire();
+                let _fast = FAST.acquire_try();
+                non_block(|_| ());
+                Ok(())
+            },
+            || {
+                let _fast = FAST.acquire_try();
+                WAITED_FOR.might_acquire();
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn assert_held_warns() {
+        let header = c"WARNING: rust/helpers/lockdep.c:";
+        let held = ANSWER.acquire();
+        // The warning would be unexpected.
+        ANSWER.assert_held();
+        drop(held);
+        let seen = provoke(header, header, || ANSWER.assert_held());
+
+        assert_eq!(seen, Seen::ONE);
+    }
+
+    #[test]
+    fn semaphore_in_section() -> Result {
+        let sem = KBox::pin_init(new_rwsem!((), "semaphore"), GFP_KERNEL)?;
+
+        check(
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(semaphore){++++}-{4:4}, at: ",
+            || {
+                drop(sem.read());
+                drop(sem.lock());
+                non_block(|_| drop(sem.try_lock()));
+                Ok(())
+            },
+            || {
+                non_block(|_| drop(sem.read()));
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn semaphore_written_in_section() -> Result {
+        let sem = KBox::pin_init(new_rwsem!((), "semaphore"), GFP_KERNEL)?;
+
+        check(
+            &[WAIT_CONTEXT, MIGHT_SLEEP],
+            c"(semaphore){+.+.}-{4:4}, at: ",
+            || {
+                drop(sem.lock());
+                non_block(|_| drop(sem.try_lock()));
+                Ok(())
+            },
+            || {
+                non_block(|_| drop(sem.lock()));
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn semaphore_read_twice() -> Result {
+        let sem = KBox::pin_init(new_rwsem!((), "semaphore"), GFP_KERNEL)?;
+
+        check(
+            &[RECURSIVE],
+            c"(semaphore){.+.+}-{4:4}, at: ",
+            || {
+                drop(sem.read());
+                drop(sem.read());
+                Ok(())
+            },
+            || {
+                drop((sem.read(), sem.read()));
+                Ok(())
+            },
+        )
+    }
+
+    /// Reading a semaphore is not enough for the guard of a writer.
+    #[test]
+    fn semaphore_assertion_warns() -> Result {
+        let name = c"semaphore";
+        let key = static_lock_class!();
+        let init = Opaque::ffi_init(|sem| {
+            // SAFETY: The memory is valid for writes, and the name and the key are `'static`.
+            unsafe { RwSemaphoreBackend::init(sem, name.as_char_ptr(), key.as_ptr()) }
+        });
+        let sem = KBox::pin_init(init, GFP_KERNEL)?;
+        // SAFETY: The semaphore is initialized above.
+        let assert_is_held = || unsafe { RwSemaphoreBackend::assert_is_held(sem.get()) };
+
+        // SAFETY: As above. The warning would be unexpected.
+        unsafe {
+            bindings::down_write(sem.get());
+            assert_is_held();
+            bindings::up_write(sem.get());
+            bindings::down_read(sem.get());
+        }
+        let header = c"WARNING: rust/helpers/rwsem.c:";
+        let seen = provoke(header, header, assert_is_held);
+        // SAFETY: The semaphore is held for reading.
+        unsafe { bindings::up_read(sem.get()) };
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
     }
 
     /// Whether an allocation may be made in a callback that may sleep: not if it may reclaim.
