@@ -51,6 +51,18 @@ mod tests {
     }
 
     #[test]
+    fn each_flag_allows_less() {
+        let chain = [GFP_KERNEL, GFP_NOFS, GFP_NOIO];
+
+        for pair in chain.windows(2) {
+            assert!(pair[0] & pair[1] == pair[1]);
+            assert!(pair[0] != pair[1]);
+        }
+        // Reclaim is what remains.
+        assert!(GFP_NOIO & GFP_NOWAIT != GFP_NOIO);
+    }
+
+    #[test]
     fn scopes_nest() {
         let before = scopes();
         let inside = memalloc_nofs(|| {
