@@ -43,6 +43,14 @@ mod tests {
         task::might_sleep, //
     };
 
+    // SAFETY: These are the declarations in locks.h. The functions may be called in any task.
+    unsafe extern "C" {
+        safe fn nonblock_kunit_cond_resched();
+        safe fn nonblock_kunit_read_lock();
+        safe fn nonblock_kunit_write_lock();
+        safe fn nonblock_kunit_local_lock();
+    }
+
     #[test]
     fn guard_counts() {
         let before = sections();
@@ -119,6 +127,15 @@ mod tests {
 
         assert_eq!(seen, Seen::ONE);
         Ok(())
+    }
+
+    #[test]
+    fn cond_resched_is_reported() {
+        let seen = provoke(MIGHT_SLEEP, c"at lib/tests/rust/locks.c:", || {
+            non_block(|_| nonblock_kunit_cond_resched())
+        });
+
+        assert_eq!(seen, Seen::ONE);
     }
 
     #[test]
@@ -234,6 +251,20 @@ mod tests {
         assert!(locked);
         assert!(allocated);
         Ok(())
+    }
+
+    #[test]
+    fn locks_that_sleep_only_on_rt_are_silent() {
+        let (seen, control) = silent(|| {
+            non_block(|_| {
+                nonblock_kunit_read_lock();
+                nonblock_kunit_write_lock();
+                nonblock_kunit_local_lock();
+            })
+        });
+
+        assert_eq!(seen, Seen::NONE);
+        assert_eq!(control, Seen::ONE);
     }
 
     #[test]
