@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What lockdep reports about non-blocking sections, notifiers and reclaim, and what not.
+//! Tests for lockdep's reports about lock maps, non-blocking sections, notifiers and reclaim.
 //!
 //! After a report lockdep is off until the next boot. So each test has two parts. The part in which
 //! nothing must be reported always runs. The other part, which differs from it in one line, only
@@ -99,9 +99,9 @@ mod tests {
     const RECURSIVE: &CStr = c"WARNING: possible recursive locking detected";
     const WAIT_CONTEXT: &CStr = c"[ BUG: Invalid wait context ]";
 
-    /// Whether lockdep is on: it goes off when it reports something.
+    /// Returns whether lockdep is on. A report turns it off.
     fn is_on() -> bool {
-        // SAFETY: It is only ever written to as a whole.
+        // SAFETY: The variable is always there, and every value is valid.
         unsafe { (&raw const bindings::debug_locks).read_volatile() != 0 }
     }
 
@@ -121,8 +121,8 @@ mod tests {
 
     /// Runs `silent`, in which nothing must be reported, and then `reported` if the test is alone.
     ///
-    /// `headers` begin the reports that are expected, of which the first is lockdep's, with a line
-    /// that has `detail`.
+    /// `headers` are the first lines of the expected reports. The first report comes from lockdep,
+    /// and one of its lines has to contain `detail`.
     fn check(
         headers: &[&CStr],
         detail: &CStr,
@@ -148,7 +148,7 @@ mod tests {
         verify(!is_on(), "lockdep is off after a report")
     }
 
-    /// An assertion outside of a test function.
+    /// Asserts `what` outside of a test function.
     fn verify(holds: bool, what: &str) -> Result {
         if holds {
             return Ok(());
@@ -157,8 +157,8 @@ mod tests {
         Err(EINVAL)
     }
 
-    /// Two locks of a class of their own each, so that the two parts of a test do not know of each
-    /// other.
+    /// Creates a lock for each part of a test. Each lock has its own class, so lockdep does not mix
+    /// up the two parts.
     macro_rules! two_mutexes {
         () => {
             [
@@ -213,7 +213,7 @@ mod tests {
 
     type Callback = KBox<dyn Fn() + Send + Sync>;
 
-    /// What the callbacks of a driver do beside publishing.
+    /// A driver whose callbacks call a function before they publish.
     struct Driver {
         table: Pin<KBox<Mutex<()>>>,
         callback: Callback,
@@ -252,7 +252,7 @@ mod tests {
         }
     }
 
-    /// A driver whose callbacks allocate.
+    /// The same driver, with callbacks that may allocate.
     struct Noreclaim(Driver);
 
     impl interval::Operations for Noreclaim {
@@ -282,7 +282,7 @@ mod tests {
 
     const RANGE: core::ops::Range<usize> = PAGE_SIZE..2 * PAGE_SIZE;
 
-    /// Invalidates with a notifier whose callback does `f`.
+    /// Invalidates with a notifier whose callback calls `f`.
     fn in_callback(blockable: bool, f: impl Fn() + Send + Sync + 'static) -> Result {
         called_back(blockable, Driver::new(KBox::new(f, GFP_KERNEL)?)?)
     }
@@ -356,7 +356,7 @@ mod tests {
 
         check(
             &[WAIT_CONTEXT, MIGHT_SLEEP],
-            // The address is that of who began the section, and not of a helper.
+            // The address is in the function that began the section, and not in a helper.
             c"(non_block){.+.+}-{3:3}, at: _R",
             || {
                 non_block(|_| drop((spin.lock(), free.try_lock())));
@@ -369,7 +369,7 @@ mod tests {
         )
     }
 
-    /// A list notifier that does something in its callback.
+    /// A list notifier whose callback calls a function.
     struct Listener(Callback);
 
     #[vtable]
@@ -385,7 +385,7 @@ mod tests {
         }
     }
 
-    /// Where a notifier is kept that drops itself.
+    /// A place for a notifier that drops itself.
     #[pin_data]
     struct Slot<T> {
         #[pin]
@@ -423,10 +423,10 @@ mod tests {
         }
     }
 
-    /// Puts a notifier into a slot that its callback empties, in its own task or in another, and
-    /// invalidates in a third.
+    /// Puts a notifier into a slot, and invalidates in another task. The callback of the notifier
+    /// empties the slot, either itself or in a work item.
     ///
-    /// The callback that empties it in its own task does not return.
+    /// A callback that empties the slot itself does not return.
     fn dropped_in_callback<T: Send + 'static>(
         in_own_task: bool,
         new: impl FnOnce(&MmWithUser, Callback) -> Result<Pin<KBox<T>>>,
@@ -438,7 +438,7 @@ mod tests {
             if in_own_task {
                 emptied.empty();
             } else {
-                // It is queued once, whether it is asked for once or twice.
+                // The work item runs once even if it is queued twice.
                 let _ = workqueue::system_unbound().enqueue(emptied.clone());
             }
         };
@@ -449,10 +449,10 @@ mod tests {
             let _ = invalidate::told(&invalidated, RANGE, true);
         })?;
         if in_own_task {
-            // It is reported before it waits. What is reported takes a while to print.
+            // The report comes before the wait, and takes a while to print.
             let reported = wait_until(|| !is_on());
             fsleep(Delta::from_millis(500));
-            // There is still somebody in it.
+            // The callback is still in it.
             core::mem::forget(mm);
             return if reported { Ok(()) } else { Err(ETIMEDOUT) };
         }
@@ -494,7 +494,7 @@ mod tests {
         )
     }
 
-    /// A notifier with nothing to do, and a lock of a class of its own.
+    /// Creates a notifier that does nothing, and whose lock has its own class.
     macro_rules! quiet_notifier {
         ($mm:expr, $name:literal) => {{
             let driver = Driver {
@@ -544,7 +544,7 @@ mod tests {
                 alloc(GFP_NOWAIT)
             },
             || {
-                // Nobody has invalidated anything.
+                // No invalidation has run yet.
                 let reported = quiet_notifier!(&mm, "reported");
                 let _guard = reported.table.lock();
                 alloc(GFP_KERNEL)
@@ -557,7 +557,7 @@ mod tests {
         static ANSWER: LockMap = "answer", Unchecked;
     }
 
-    /// Locks `lock` as the code that brings the answer about.
+    /// Locks `lock` in the code that brings the answer about.
     fn answer(lock: &Mutex<()>) {
         let _answer = ANSWER.acquire();
         drop(lock.lock());
@@ -627,7 +627,7 @@ mod tests {
             },
             || {
                 let _map = map.acquire_try();
-                // With PREEMPT_RT it sleeps.
+                // A spinlock sleeps with PREEMPT_RT.
                 drop(spin.lock());
                 Ok(())
             },
@@ -661,7 +661,7 @@ mod tests {
                 SLEEP.might_acquire();
                 non_block(|_| {
                     drop(SLEEP.acquire_try());
-                    // Its type is not checked.
+                    // The type of this map is unchecked.
                     ANSWER.might_acquire();
                 });
                 Ok(())
@@ -674,7 +674,7 @@ mod tests {
     }
 
     static_lock_map! {
-        /// Like a section, but waited for.
+        /// A map with the type of a section, which is waited for.
         static WAITED_FOR: LockMap = "waited_for", Config;
     }
 
@@ -701,7 +701,7 @@ mod tests {
     fn assert_held_warns() {
         let header = c"WARNING: rust/helpers/lockdep.c:";
         let held = ANSWER.acquire();
-        // The warning would be unexpected.
+        // A warning fails the run here, because nothing announces it.
         ANSWER.assert_held();
         drop(held);
         let seen = provoke(header, header, || ANSWER.assert_held());
@@ -767,7 +767,7 @@ mod tests {
         )
     }
 
-    /// Reading a semaphore is not enough for the guard of a writer.
+    // The guard of a writer asserts this. Holding the semaphore for reading is not enough.
     #[test]
     fn semaphore_assertion_warns() -> Result {
         let name = c"semaphore";
@@ -780,7 +780,8 @@ mod tests {
         // SAFETY: The semaphore is initialized above.
         let assert_is_held = || unsafe { RwSemaphoreBackend::assert_is_held(sem.get()) };
 
-        // SAFETY: As above. The warning would be unexpected.
+        // A warning fails the run here, because nothing announces it.
+        // SAFETY: The semaphore is initialized above, and free.
         unsafe {
             bindings::down_write(sem.get());
             assert_is_held();
@@ -796,7 +797,7 @@ mod tests {
         Ok(())
     }
 
-    /// Whether an allocation may be made in a callback that may sleep: not if it may reclaim.
+    /// Checks that a callback that may sleep must not allocate with `flags`, which reclaim.
     fn alloc_in_callback(flags: Flags, header: &CStr) -> Result {
         check(
             &[header],
@@ -808,7 +809,7 @@ mod tests {
 
     #[test]
     fn gfp_kernel_in_callback() -> Result {
-        // That of `fs_reclaim`, which notifiers are called in, comes first.
+        // The first report is about the map of `fs_reclaim`, because it calls notifiers.
         alloc_in_callback(GFP_KERNEL, CIRCULAR)
     }
 
@@ -822,7 +823,7 @@ mod tests {
         alloc_in_callback(GFP_NOIO, RECURSIVE)
     }
 
-    /// Waits for memory through a task that is waited for with a loop.
+    /// Waits for another task in a loop, in a section.
     fn busy_wait(done: impl Fn() -> bool) -> Result {
         let mut turns = 0_u64;
         non_block(|_| {
@@ -837,7 +838,7 @@ mod tests {
         })
     }
 
-    /// Nothing sees a wait that is a loop; see Documentation/mm/rust-nonblock.rst.
+    /// A wait that is a loop is never reported; see Documentation/mm/rust-nonblock.rst.
     #[test]
     fn busy_wait_is_not_seen() -> Result {
         let lock = Arc::pin_init(new_mutex!(()), GFP_KERNEL)?;
@@ -847,7 +848,7 @@ mod tests {
             &[WAIT_CONTEXT, MIGHT_SLEEP],
             c"(non_block){",
             || {
-                // A flag that another task sets when it has allocated.
+                // Wait for a flag that another task sets after an allocation.
                 let other = flag.clone();
                 let task = Task::run(move || {
                     let _ = alloc(GFP_KERNEL);
@@ -856,7 +857,7 @@ mod tests {
                 busy_wait(|| flag.load(Acquire))?;
                 task.wait();
 
-                // A mutex that is tried for until it is free of somebody who allocates.
+                // Try to lock a mutex that another task holds over an allocation.
                 let held = lock.clone();
                 let task = Task::run(move || {
                     let _guard = held.lock();
@@ -894,7 +895,7 @@ mod tests {
 
     #[test]
     fn workqueue_flushed_in_section() -> Result {
-        // SAFETY: It is always there.
+        // SAFETY: The workqueue is always there.
         let flush = || unsafe { bindings::__flush_workqueue(bindings::system_percpu_wq) };
 
         check(

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn leaked_guard_keeps_the_section() {
-        // It can't be left so: lockdep would report the exit of the task.
+        // The guard is dropped below, or lockdep reports that the task exits with a lock held.
         let guard = mem::ManuallyDrop::new(NonBlockGuard::new());
         let leaked = sections();
         // Others still count.
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn might_sleep_is_reported() -> Result {
-        // Before `Location` could name the file for C, it is replaced by a fixed text.
+        // An older `Location` cannot name the file for C, and has a fixed text instead.
         let detail = if cfg!(CONFIG_RUSTC_HAS_FILE_WITH_NUL) {
             c"rust/nonblock.rs:"
         } else {
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn completion_is_reported() -> Result {
         let done = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
-        // It does not have to wait.
+        // The completion is done, so the task does not have to sleep.
         done.complete_all();
         let seen = provoke(MIGHT_SLEEP, c"at kernel/sched/completion.c:", || {
             non_block(|_| done.wait_for_completion())
@@ -156,7 +156,7 @@ mod tests {
         let srcu = Arc::try_pin_init(new_srcu!(), GFP_KERNEL)?;
         let reading = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
         let begun = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
-        // Without a reader the grace period can be over before anyone has to sleep.
+        // Without a reader the grace period can end before the task has to sleep.
         let reader = Task::run({
             let (srcu, reading, begun) = (srcu.clone(), reading.clone(), begun.clone());
             let waiting = ARef::from(&**current!());
@@ -169,7 +169,7 @@ mod tests {
         })?;
         reading.wait_for_completion();
 
-        // It says that it may, and does.
+        // Both `might_sleep()` and the sleep are reported.
         let seen = expect(&[MIGHT_SLEEP, SCHEDULING], c"non_block: 1,", || {
             non_block(|_| {
                 begun.complete_all();
@@ -284,7 +284,7 @@ mod tests {
     }
 }
 
-// Lockdep reports them, too, and is off from then on; see lockdep.rs.
+// With lockdep these need a boot of their own, because its report turns it off; see lockdep.rs.
 #[cfg(not(CONFIG_PROVE_LOCKING))]
 #[kunit_tests(rust_nonblock_sleeping)]
 mod sleeping {
@@ -306,7 +306,7 @@ mod sleeping {
         sync::new_condvar, //
     };
 
-    /// What is seen of `f` if it is called in a section.
+    /// Calls `f` in a section, and returns what was reported.
     fn in_section(detail: &CStr, f: impl FnOnce()) -> Seen {
         provoke(MIGHT_SLEEP, detail, || non_block(|_| f()))
     }
@@ -323,7 +323,7 @@ mod sleeping {
     #[test]
     fn workqueue_flush_is_reported() {
         let seen = in_section(c"at kernel/locking/mutex.c:", || {
-            // SAFETY: It is always there.
+            // SAFETY: The workqueue is always there.
             unsafe { bindings::__flush_workqueue(bindings::system_percpu_wq) }
         });
 
@@ -335,7 +335,7 @@ mod sleeping {
         let mutex = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
         let condvar = KBox::pin_init(new_condvar!(), GFP_KERNEL)?;
         let mut guard = mutex.lock();
-        // It sleeps, and then takes the mutex.
+        // The condition variable sleeps, and then takes the mutex.
         let headers = [SCHEDULING, MIGHT_SLEEP];
         let seen = expect(&headers, c"kunit_try_catch", || {
             non_block(|_| drop(condvar.wait_interruptible_timeout(&mut guard, 1)))

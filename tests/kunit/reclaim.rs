@@ -2,7 +2,7 @@
 
 //! Tests for `kernel::mm::reclaim`: which allocations are allowed where.
 //!
-//! Documentation/mm/rust-nonblock.rst has the result as a table; what lockdep reports of it is in
+//! Documentation/mm/rust-nonblock.rst has the results as a table. Lockdep's reports are tested in
 //! lockdep.rs.
 
 use kernel::prelude::*;
@@ -34,7 +34,7 @@ mod tests {
     const RECLAIM: [Flags; 3] = [GFP_KERNEL, GFP_NOFS, GFP_NOIO];
     const DO_NOT_RECLAIM: [Flags; 2] = [GFP_NOWAIT, GFP_ATOMIC];
 
-    /// Allocates, and says that it would.
+    /// Allocates with each of `flags`, and checks that this is allowed.
     fn alloc(flags: &[Flags]) -> bool {
         flags.iter().all(|flags| {
             might_alloc(*flags);
@@ -42,7 +42,7 @@ mod tests {
         })
     }
 
-    /// The flags of the current task that the scopes set.
+    /// Returns the flags of the current task that scopes set.
     fn scopes() -> c_uint {
         let task = Task::current_raw();
         let mask = bindings::PF_MEMALLOC | bindings::PF_MEMALLOC_NOFS | bindings::PF_MEMALLOC_NOIO;
@@ -58,7 +58,7 @@ mod tests {
             assert!(pair[0] & pair[1] == pair[1]);
             assert!(pair[0] != pair[1]);
         }
-        // Reclaim is what remains.
+        // The last flag still allows direct reclaim.
         assert!(GFP_NOIO & GFP_NOWAIT != GFP_NOIO);
     }
 
@@ -69,7 +69,7 @@ mod tests {
             let outer = scopes();
             let nested = memalloc_noio(|| memalloc_noreclaim(scopes));
             let same = memalloc_nofs(scopes);
-            // The inner one did not end the outer one.
+            // The inner scope did not end the outer scope.
             (outer, nested, same, scopes())
         });
 
@@ -99,7 +99,7 @@ mod tests {
     fn allowed_in_reclaim() {
         let mut allocated = false;
         let (silence, control) = silent(|| {
-            // Not what may call file systems, unless it does not reclaim.
+            // Allowed is all that does not reclaim, or does not call file systems.
             allocated = fs_reclaim(GFP_KERNEL, || {
                 alloc(&[GFP_NOFS, GFP_NOIO])
                     && alloc(&DO_NOT_RECLAIM)
@@ -107,7 +107,7 @@ mod tests {
                     && memalloc_noio(|| alloc(&ALL))
                     && memalloc_noreclaim(|| alloc(&ALL))
             });
-            // Reclaim that does not call file systems has no map.
+            // Reclaim without file systems has no map.
             allocated &= fs_reclaim(GFP_NOFS, || alloc(&ALL));
         });
 
@@ -132,7 +132,7 @@ mod tests {
     fn reported_in_section() {
         for flags in RECLAIM {
             let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
-                // What they still may do may block.
+                // An allocation may still block in this scope.
                 non_block(|_| memalloc_noio(|| might_alloc(flags)))
             });
             assert_eq!(seen, Seen::ONE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guard that nothing keeps ends at once.
+//! A guard that is not kept is dropped immediately.
 
 //~ error: unused `NonBlockGuard` that must be used
 //~ error: unused `LockMapGuard` that must be used

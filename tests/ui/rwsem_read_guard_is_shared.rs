@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who borrows a guard can lock the semaphore for writing with `lock_ref()`, and so move the data.
+//! A task that borrows a guard can use `lock_ref()`, lock for writing, and move the data.
 
 //~ error[E0277]: `*mut ()` cannot be sent between threads safely
 //~ required for `RwSemaphoreReadGuard<'_,
