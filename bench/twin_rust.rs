@@ -24,6 +24,7 @@ use kernel::{
             },
             list,
             shared::{
+                new_registry,
                 Object,
                 Registry, //
             },
@@ -328,7 +329,7 @@ impl Object for Process {
     }
 }
 
-static PROCESSES: Registry<Process> = Registry::new();
+static PROCESSES: Registry<Process> = new_registry!(Process);
 
 // What follows is how `bench.c` calls all of that.
 

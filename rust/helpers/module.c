@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#include <asm/sections.h>
 #include <linux/module.h>
 
-__rust_helper bool rust_helper_is_kernel_rodata(unsigned long addr)
+__rust_helper bool rust_helper_module_is_coming(struct module *mod)
 {
-	return is_kernel_rodata(addr);
+	return module_is_coming(mod);
 }
 
 __rust_helper bool rust_helper_try_module_get(struct module *module)
 {
 	return try_module_get(module);
-}
-
-__rust_helper bool rust_helper_module_is_coming(struct module *module)
-{
-	return module_is_coming(module);
 }
 
 __rust_helper void rust_helper_module_put(struct module *module)

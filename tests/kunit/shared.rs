@@ -9,11 +9,6 @@ mod tests {
     use super::*;
     use crate::{
         invalidate,
-        kmsg::{
-            provoke,
-            Seen,
-            MIGHT_SLEEP, //
-        },
         user::{
             self,
             PROT_READ, //
@@ -27,9 +22,13 @@ mod tests {
         bindings,
         mm::{
             mmu_notifier::{
-                list::Operations,
+                list::{
+                    Notifier,
+                    Operations, //
+                },
                 shared::{
                     self,
+                    new_registry,
                     Object,
                     Ref,
                     Registry, //
@@ -49,7 +48,10 @@ mod tests {
             },
             SpinLock, //
         },
-        task::might_sleep, //
+        time::{
+            delay::fsleep,
+            Delta, //
+        }, //
     };
 
     /// Counts since the start of the test; the tests of a suite do not overlap.
@@ -82,9 +84,21 @@ mod tests {
     }
 
     static COUNTS: Counts = Counts::new();
-    /// Whether the next object fails to be created, or sleeps when it is dropped.
+    /// Whether the next object fails to be created.
     static FAIL: Atomic<bool> = Atomic::new(false);
-    static SLEEP: Atomic<bool> = Atomic::new(false);
+    /// Whether destructors wait, and the number of those that have begun to.
+    static HOLD: Atomic<bool> = Atomic::new(false);
+    static HELD: Atomic<i32> = Atomic::new(0);
+
+    /// A notifier whose removal waits for what the C side calls when readers are gone.
+    struct Watch;
+
+    #[vtable]
+    impl Operations for Watch {
+        type Refusal = Infallible;
+
+        fn release(&self) {}
+    }
 
     /// What a driver knows of a process.
     #[pin_data(PinnedDrop)]
@@ -93,6 +107,9 @@ mod tests {
         /// Kept until the process is gone.
         #[pin]
         own: SpinLock<Option<Ref<Process>>>,
+        /// Dropped with the object.
+        #[pin]
+        watch: SpinLock<Option<Pin<KBox<Notifier<Watch>>>>>,
     }
 
     #[vtable]
@@ -121,6 +138,7 @@ mod tests {
             try_pin_init!(Self {
                 mm,
                 own <- new_spinlock!(None),
+                watch <- new_spinlock!(None),
                 _: {
                     if FAIL.xchg(false, Relaxed) {
                         return Err(EBUSY);
@@ -134,16 +152,20 @@ mod tests {
     #[pinned_drop]
     impl PinnedDrop for Process {
         fn drop(self: Pin<&mut Self>) {
+            if HOLD.load(Relaxed) {
+                HELD.fetch_add(1, Relaxed);
+                while HOLD.load(Relaxed) {
+                    fsleep(Delta::from_millis(1));
+                }
+            }
             // One that was created only in part is dropped by its fields.
             COUNTS.dropped.fetch_add(1, Relaxed);
-            if SLEEP.xchg(false, Relaxed) {
-                might_sleep();
-            }
         }
     }
 
-    static PROCESSES: Registry<Process> = Registry::new();
-    static OTHERS: Registry<Process> = Registry::new();
+    static PROCESSES: Registry<Process> = new_registry!(Process);
+    static OTHERS: Registry<Process> = new_registry!(Process);
+    const CONSTANT: Registry<Process> = new_registry!(Process);
 
     fn same(a: &Ref<Process>, b: &Ref<Process>) -> bool {
         ptr::eq(&**a, &**b)
@@ -199,12 +221,33 @@ mod tests {
 
         let first = PROCESSES.get(&mm)?;
         let second = OTHERS.get(&mm)?;
+        let third = CONSTANT.get(&mm)?;
+        let same = [
+            same(&first, &second),
+            same(&first, &third),
+            same(&second, &third),
+        ];
+        drop((first, second, third));
+        shared::synchronize();
+
+        assert_eq!(same, [false; 3]);
+        assert_eq!(COUNTS.take(), [3, 3, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn registry_may_be_a_constant() -> Result {
+        COUNTS.take();
+        let mm = user::attach_mm()?;
+
+        let first = CONSTANT.get(&mm)?;
+        let second = CONSTANT.get(&mm)?;
         let same = same(&first, &second);
         drop((first, second));
         shared::synchronize();
 
-        assert!(!same);
-        assert_eq!(COUNTS.take(), [2, 2, 0, 0]);
+        assert!(same);
+        assert_eq!(COUNTS.take(), [1, 1, 0, 0]);
         Ok(())
     }
 
@@ -245,18 +288,43 @@ mod tests {
     }
 
     #[test]
-    fn sleep_in_drop_is_reported() -> Result {
+    fn destructor_that_waits_keeps_nobody_else_waiting() -> Result {
         COUNTS.take();
         let mm = user::attach_mm()?;
+
+        HELD.store(0, Relaxed);
+        HOLD.store(true, Relaxed);
+        drop(PROCESSES.get(&mm)?);
+        while HELD.load(Relaxed) == 0 {
+            fsleep(Delta::from_millis(1));
+        }
+        let watched = KBox::try_pin_init(Notifier::new(&mm, Ok(Watch)), GFP_KERNEL).map(drop);
+        drop(OTHERS.get(&mm)?);
+        while HELD.load(Relaxed) == 1 {
+            fsleep(Delta::from_millis(1));
+        }
+        let meanwhile = COUNTS.take();
+        HOLD.store(false, Relaxed);
+        // It waits for both.
+        shared::synchronize();
+
+        assert_eq!(watched, Ok(()));
+        assert_eq!(meanwhile, [2, 0, 0, 0]);
+        assert_eq!(COUNTS.take(), [0, 2, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn destructor_may_drop_a_notifier() -> Result {
+        COUNTS.take();
+        let mm = user::attach_mm()?;
+
         let process = PROCESSES.get(&mm)?;
+        let watch = KBox::try_pin_init(Notifier::new(&mm, Ok(Watch)), GFP_KERNEL)?;
+        *process.watch.lock() = Some(watch);
+        drop(process);
+        shared::synchronize();
 
-        let seen = provoke(MIGHT_SLEEP, c"non_block: 1,", || {
-            SLEEP.store(true, Relaxed);
-            drop(process);
-            shared::synchronize();
-        });
-
-        assert_eq!(seen, Seen::ONE);
         assert_eq!(COUNTS.take(), [1, 1, 0, 0]);
         Ok(())
     }
@@ -271,6 +339,7 @@ mod tests {
         let failed = PROCESSES.get(&mm).err();
         let in_new = COUNTS.take();
         let interrupted = user::with_signal_pending(|| PROCESSES.get(&mm).err());
+        shared::synchronize();
         let in_registration = COUNTS.take();
         user::munmap(addr, PAGE_SIZE)?;
         let called = COUNTS.take();
@@ -284,7 +353,7 @@ mod tests {
         assert_eq!(failed, Some(EBUSY));
         assert_eq!(in_new, [0; 4]);
         assert_eq!(interrupted, Some(EINTR));
-        // Dropped at once, and once.
+        // Dropped once.
         assert_eq!(in_registration, [1, 1, 0, 0]);
         assert_eq!(called, [0; 4]);
         assert_eq!(second, None);

@@ -2,9 +2,10 @@
 
 //! A module with notifiers that outlive the file that they were made for.
 //!
-//! Who opens `/dev/shared_unload` gets an object, which is put at once, so that the free callback
-//! runs when the module may be on its way out. With `leak=1` it is leaked, and so is a notifier of
-//! each other kind. With `in_init=1` the module asks for all of them before it is initialized.
+//! Each `open()` of `/dev/shared_unload` makes a notifier of each kind and drops it again. The shared
+//! object is dropped later, when the module may already be on its way out. The parameters let the
+//! notifiers be leaked, let them fail, let destructors wait, and let the module make notifiers while
+//! it is being loaded or unloaded.
 
 use core::{
     convert::Infallible,
@@ -28,6 +29,7 @@ use kernel::{
             },
             list,
             shared::{
+                new_registry,
                 Object,
                 Registry, //
             },
@@ -40,8 +42,16 @@ use kernel::{
     nonblock::NonBlockGuard,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         lock::mutex::MutexBackend,
         Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     }, //
 };
 
@@ -56,16 +66,31 @@ module! {
             default: false,
             description: "Leak a notifier of each kind",
         },
+        fail: bool {
+            default: false,
+            description: "Fail to create the data of each notifier",
+        },
+        slow: bool {
+            default: false,
+            description: "Drop no object before the device is opened for the second time",
+        },
         in_init: bool {
             default: false,
-            description: "Ask for a notifier of each kind before the module is initialized",
+            description: "Make a notifier of each kind, and then fail to initialize the module",
+        },
+        in_exit: bool {
+            default: false,
+            description: "Try to make a notifier of each kind when the module is unloaded",
         },
     },
 }
 
+/// How often the device was opened.
+static OPENED: Atomic<i32> = Atomic::new(0);
+
 struct Process;
 
-static PROCESSES: Registry<Process> = Registry::new();
+static PROCESSES: Registry<Process> = new_registry!(Process);
 
 #[vtable]
 impl list::Operations for Process {
@@ -78,17 +103,27 @@ impl list::Operations for Process {
 
 impl Object for Process {
     fn new(_mm: &MmWithUser) -> impl PinInit<Self, Error> {
-        Ok(Process)
+        may_fail().map(|()| Process)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        while module_parameters::slow.value() && OPENED.load(Relaxed) < 2 {
+            fsleep(Delta::from_millis(1));
+        }
         pr_info!("freed\n");
     }
 }
 
-/// What is told of a process by notifiers of the other two kinds.
+fn may_fail() -> Result {
+    if module_parameters::fail.value() {
+        return Err(EIO);
+    }
+    Ok(())
+}
+
+/// The data of the other two kinds.
 #[pin_data]
 struct Watch {
     #[pin]
@@ -97,7 +132,10 @@ struct Watch {
 
 impl Watch {
     fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { lock <- new_mutex!(()) }? Error)
+        try_pin_init!(Self {
+            lock <- new_mutex!(()),
+            _: { may_fail()? },
+        }? Error)
     }
 
     fn list(mm: &MmWithUser) -> Result<Pin<KBox<list::Notifier<Self>>>> {
@@ -151,26 +189,33 @@ impl MiscDevice for Device {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        OPENED.fetch_add(1, Relaxed);
+        if module_parameters::fail.value() {
+            return Err(if errors()? == [Some(EIO); 3] {
+                EIO
+            } else {
+                EINVAL
+            });
+        }
+
         let task = kernel::current!();
         let mm = task.mm().ok_or(EINVAL)?;
-        let object = PROCESSES.get(mm)?;
+        let notifiers = (PROCESSES.get(mm)?, Watch::list(mm)?, Watch::interval(mm)?);
 
         if module_parameters::leak.value() {
-            mem::forget(object);
-            mem::forget(Watch::list(mm)?);
-            mem::forget(Watch::interval(mm)?);
+            mem::forget(notifiers);
         }
         Ok(KBox::new(Device, GFP_KERNEL)?)
     }
 }
 
-#[pin_data]
+#[pin_data(PinnedDrop)]
 struct SharedUnload {
     #[pin]
     _dev: MiscDeviceRegistration<Device>,
 }
 
-/// The errors of asking for a notifier of each kind.
+/// Makes a notifier of each kind, drops it, and returns the errors.
 fn errors() -> Result<[Option<Error>; 3]> {
     let task = kernel::current!();
     let mm = task.mm().ok_or(EINVAL)?;
@@ -186,13 +231,25 @@ impl kernel::InPlaceModule for SharedUnload {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: {
-                if module_parameters::in_init.value() && errors()? == [Some(ENODEV); 3] {
-                    return Err(ENODEV);
+                if module_parameters::in_init.value() {
+                    return Err(if errors()? == [None; 3] { EBUSY } else { EINVAL });
                 }
             },
             _dev <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"shared_unload",
             }),
         })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for SharedUnload {
+    fn drop(self: Pin<&mut Self>) {
+        if module_parameters::in_exit.value() {
+            match errors() {
+                Ok(errors) if errors == [Some(ENODEV); 3] => pr_info!("none in exit\n"),
+                errors => pr_err!("in exit: {errors:?}\n"),
+            }
+        }
     }
 }

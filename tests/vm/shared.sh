@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
-# timeout: 120
+# timeout: 180
 #
 # A module is unloaded while an object that it has put is still to be freed, and
 # can't be when it has leaked its notifiers.
@@ -13,32 +13,46 @@ ko=/lib/modules/$module.ko
 dev=/dev/shared_unload
 rounds=20
 
+failslab=/sys/kernel/debug/failslab
+# How many allocations of one process are made to fail, one at a time. Of those
+# in open() six or more are not absorbed: the file, the object, and each notifier
+# and its data.
+faults=60
+needed=6
+
 # Its notifiers are for a process that exits at once.
 use() {
 	(: <$dev)
 }
 
-# Load the module, use it, and unload it as soon as it lets us. In $refused is
-# how often it did not.
-rounds() {
-	refused=0
-	i=0
-	while [ $i -lt $rounds ]; do
-		insmod $ko && use || return
-		tries=0
-		until rmmod $module 2>/tmp/rmmod; do
-			grep -q "Resource temporarily unavailable" /tmp/rmmod || return
-			refused=$((refused + 1))
-			tries=$((tries + 1))
-			[ $tries -lt 500 ] || return
-		done
-		i=$((i + 1))
+# As use, with the nth allocation failing.
+use_failing() {
+	(echo $1 >/proc/self/fail-nth && : <$dev) 2>/dev/null
+}
+
+# The module is in use by $1 users, and cannot be unloaded.
+kept() {
+	[ "$(cat /sys/module/$module/refcnt)" = $1 ] && ! rmmod $module 2>/tmp/rmmod &&
+		grep -q "Resource temporarily unavailable" /tmp/rmmod
+}
+
+# It is unloaded as soon as it lets us.
+unloaded() {
+	tries=0
+	until rmmod $module 2>/tmp/rmmod; do
+		grep -q "Resource temporarily unavailable" /tmp/rmmod || return
+		tries=$((tries + 1))
+		[ $tries -lt 500 ] || return
+		sleep 0.02
 	done
 }
 
-# Else the test is of nothing.
-was_refused() {
-	[ $refused -gt 0 ]
+rounds() {
+	i=0
+	while [ $i -lt $rounds ]; do
+		insmod $ko && use && unloaded || return
+		i=$((i + 1))
+	done
 }
 
 said() {
@@ -49,8 +63,40 @@ freed() {
 	[ $(said freed) = $rounds ]
 }
 
-not_in_init() {
-	! insmod $ko in_init=1 2>/tmp/insmod && grep -q "No such device" /tmp/insmod
+# Its destructor waits for the second use.
+slow() {
+	insmod $ko slow=1 && use || return
+	# One is that of the object, and one that of the work item that drops it.
+	until [ "$(cat /sys/module/$module/refcnt)" = 2 ]; do sleep 0.1; done
+	kept 2 && use && unloaded
+}
+
+fails() {
+	insmod $ko fail=1 && ! use 2>/tmp/use && grep -q "I/O error" /tmp/use && rmmod $module
+}
+
+# Each allocation fails once.
+fails_to_allocate() {
+	echo 0 >$failslab/verbose
+	echo 0 >$failslab/ignore-gfp-wait
+	insmod $ko || return
+	failed=0
+	i=1
+	while [ $i -le $faults ]; do
+		use_failing $i || failed=$((failed + 1))
+		i=$((i + 1))
+	done
+	echo "# $failed of $faults faults were errors"
+	[ $failed -ge $needed ] && [ $failed -lt $faults ] && use && unloaded
+}
+
+in_init() {
+	! insmod $ko in_init=1 2>/tmp/insmod && grep -q "resource busy" /tmp/insmod &&
+		! grep -q $module /proc/modules
+}
+
+in_exit() {
+	insmod $ko in_exit=1 && rmmod $module && [ $(said "none in exit") = 1 ]
 }
 
 leaks() {
@@ -60,8 +106,7 @@ leaks() {
 # One reference for each.
 stays() {
 	sleep 1
-	! rmmod $module 2>/tmp/rmmod && grep -q "Resource temporarily unavailable" /tmp/rmmod &&
-		[ $(cat /sys/module/$module/refcnt) = 3 ]
+	kept 3
 }
 
 # The process that used it has exited, and so the address space is released.
@@ -71,12 +116,15 @@ released() {
 }
 
 ktap_print_header
-ktap_set_plan 7
+ktap_set_plan 10
 
 ktap_test_result "it can be unloaded when the object is freed" rounds
-ktap_test_result "and not before" was_refused
 ktap_test_result "every object was freed" freed
-ktap_test_result "there is no notifier before it is initialized" not_in_init
+ktap_test_result "it can't be unloaded before" slow
+ktap_test_result "notifiers that fail leave no reference" fails
+ktap_test_result "nor do those for which there is no memory" fails_to_allocate
+ktap_test_result "a module that can't be initialized waits for its notifiers" in_init
+ktap_test_result "there are none when it is unloaded" in_exit
 ktap_test_result "it leaks its notifiers" leaks
 ktap_test_result "then it can't be unloaded" stays
 ktap_test_result "and its callbacks can be called" released

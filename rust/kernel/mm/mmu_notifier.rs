@@ -52,9 +52,15 @@
 //! callbacks, or with a lock held that they take, is a deadlock. Lockdep reports it, but for an
 //! interval notifier that is dropped when it is told of [`Event::Release`].
 //!
-//! A notifier that is leaked goes on being called for as long as the address space lives. So a
-//! module cannot be unloaded while it has a notifier, leaked or not, and cannot have one before its
-//! initialization has succeeded.
+//! A notifier that is leaked is called for as long as the address space lives. So each notifier has
+//! a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module cannot be unloaded while it
+//! has a notifier, leaked or not. The reference is put after the destructor of the data.
+//!
+//! The reference does not keep other modules. For example, if the data has a `fn` or a `dyn` from
+//! another driver, then that driver's module must be kept by other means.
+//!
+//! A notifier may be dropped wherever code of the module may run and sleep, for example when a file
+//! is closed, or in a [work item](crate::workqueue).
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
@@ -64,15 +70,7 @@
 //! [`invalidate`]: interval::Operations::invalidate
 //! [`try_invalidate`]: interval::Operations::try_invalidate
 
-use crate::{
-    bindings,
-    prelude::*,
-    sync::rcu, //
-};
-use core::{
-    convert::Infallible,
-    ptr, //
-};
+use core::convert::Infallible;
 
 pub mod interval;
 pub mod list;
@@ -138,97 +136,5 @@ mod private {
 
     impl Refusal for core::convert::Infallible {
         const POSSIBLE: bool = false;
-    }
-}
-
-/// A reference to the module that the callbacks of a notifier are in, if they are in one.
-///
-/// It goes by an address, that of the table of the callbacks or of one of them, and not by the
-/// `OwnerModule` of the driver: this code is generic, and may be compiled into another module than
-/// that of the type that it is for.
-///
-/// # Invariants
-///
-/// It owns a reference to the module, unless that is null.
-struct ModuleRef(*mut bindings::module);
-
-impl ModuleRef {
-    /// What there is for an address that is in no module.
-    // INVARIANT: It is null.
-    const NONE: Self = Self(ptr::null_mut());
-
-    /// Takes a reference to the module that `addr` is in.
-    ///
-    /// Fails with [`ENODEV`] if the module is being loaded or unloaded. One that is being loaded
-    /// would go away, in spite of all references, if its initialization failed.
-    // The C functions are not exported to modules, and so this must not be inlined into them.
-    #[inline(never)]
-    fn get(addr: usize) -> Result<Self> {
-        if is_built_in(addr) {
-            return Ok(Self::NONE);
-        }
-        let rcu = rcu::read_lock();
-        let module = module_of(addr, &rcu);
-
-        // SAFETY: The module is not freed before the end of the RCU read-side critical section.
-        if !module.is_null() && unsafe { bindings::module_is_coming(module) } {
-            return Err(ENODEV);
-        }
-        // SAFETY: As above. There may be none.
-        if !unsafe { bindings::try_module_get(module) } {
-            return Err(ENODEV);
-        }
-        // INVARIANT: The reference was just taken.
-        Ok(Self(module))
-    }
-
-    /// Takes back a reference that was leaked.
-    ///
-    /// # Safety
-    ///
-    /// [`ModuleRef::get`] must have returned it for `addr`, or for an address in the same module,
-    /// and this must be called once.
-    // As above.
-    #[inline(never)]
-    unsafe fn from_leaked(addr: usize) -> Self {
-        if is_built_in(addr) {
-            return Self::NONE;
-        }
-
-        // INVARIANT: By the caller's contract there is the reference, and so the module has not
-        // changed since.
-        Self(module_of(addr, &rcu::read_lock()))
-    }
-}
-
-impl Drop for ModuleRef {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: By the type invariant `self` owns a reference.
-            unsafe { bindings::module_put(self.0) };
-        }
-    }
-}
-
-/// Whether `addr` is in the kernel itself, as far as that is quick to see.
-#[inline]
-fn is_built_in(addr: usize) -> bool {
-    // SAFETY: It may be called with any address.
-    unsafe { bindings::is_kernel_rodata(addr) }
-}
-
-/// The module that has the address `addr`, or null. It is not freed before the end of the RCU
-/// read-side critical section.
-fn module_of(addr: usize, _rcu: &rcu::Guard) -> *mut bindings::module {
-    #[cfg(CONFIG_MODULES)]
-    {
-        // SAFETY: This is in an RCU read-side critical section.
-        unsafe { bindings::__module_address(addr) }
-    }
-    #[cfg(not(CONFIG_MODULES))]
-    {
-        let _ = addr;
-        ptr::null_mut()
     }
 }

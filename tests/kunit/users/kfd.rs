@@ -28,6 +28,7 @@ use kernel::{
             list,
             shared::{
                 self,
+                new_registry,
                 Object,
                 Ref,
                 Registry, //
@@ -61,7 +62,7 @@ struct KfdProcess {
 }
 
 /// What `p->mmu_notifier.ops` and the search for a process are in C.
-static PROCESSES: Registry<KfdProcess> = Registry::new();
+static PROCESSES: Registry<KfdProcess> = new_registry!(KfdProcess);
 
 #[vtable]
 impl list::Operations for KfdProcess {

@@ -15,6 +15,7 @@ use kernel::{
             },
             shared::{
                 self,
+                new_registry,
                 Object,
                 Ref,
                 Registry, //
@@ -44,7 +45,7 @@ struct EnclMm {
     own: SpinLock<Option<Ref<EnclMm>>>,
 }
 
-static ENCLAVES: Registry<EnclMm> = Registry::new();
+static ENCLAVES: Registry<EnclMm> = new_registry!(EnclMm);
 
 #[vtable]
 impl Operations for EnclMm {

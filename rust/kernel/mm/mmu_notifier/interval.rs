@@ -159,7 +159,6 @@
 //! ```
 
 use super::{
-    ModuleRef,
     Owner,
     Refusal, //
 };
@@ -172,6 +171,7 @@ use crate::{
         MmWithUser,
         MmapWriteLocked, //
     },
+    module::ModuleRef,
     nonblock::NonBlockGuard,
     prelude::*,
     sync::{
@@ -190,7 +190,6 @@ use crate::{
     }, //
 };
 use core::{
-    mem,
     ops::{
         self,
         Deref, //
@@ -314,7 +313,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// - `inner` was registered with `mmu_interval_notifier_insert()` or its `_locked` variant, and
 ///   is not removed before `self` is dropped.
-/// - `self` owns what `ModuleRef::get` returned for the table of its callbacks.
+/// - `_module` is a reference to the module of the table of its callbacks.
 /// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
 #[pin_data(PinnedDrop)]
 pub struct Notifier<T: Operations> {
@@ -325,6 +324,8 @@ pub struct Notifier<T: Operations> {
     id: u64,
     #[pin]
     data: T,
+    // The last field is dropped last, after the destructor of the data.
+    _module: ModuleRef,
 }
 
 /// Tells lockdep that callbacks take `lock`, so that it need not wait for one to.
@@ -385,7 +386,7 @@ impl<T: Operations> Notifier<T> {
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task, and this is the first interval
     ///   notifier of the address space.
-    /// - [`ENODEV`] if the driver's module is being loaded or unloaded.
+    /// - [`ENODEV`] if there is no reference to the driver's module; see [`ModuleRef::get`].
     ///
     /// When it fails no callback has run, and none will.
     pub fn new<'a>(
@@ -452,9 +453,11 @@ impl<T: Operations> Notifier<T> {
         // Another task may not hold the lock.
         let task = NotThreadSafe;
 
-        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step, and has
-        // the reference to the module. The pinned drop below is the only one that removes it.
+        // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
+        // pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
+            // If a later step fails, what is initialized first is dropped last.
+            _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             data <- data,
             lock: {
                 // SAFETY: `data` was initialized just above, is pinned, and there are only shared
@@ -470,7 +473,6 @@ impl<T: Operations> Notifier<T> {
                     return Err(EINVAL);
                 }
                 let _task: NotThreadSafe = task;
-                let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
 
                 // SAFETY: `this` is valid.
                 let inner = unsafe { Self::raw_inner(this.as_ptr()) };
@@ -503,8 +505,6 @@ impl<T: Operations> Notifier<T> {
                         )
                     }
                 })?;
-                // It is that of `Self` from now on.
-                mem::forget(module);
             },
         }? Error)
     }
@@ -686,14 +686,9 @@ impl<T: Operations> Notifier<T> {
 #[pinned_drop]
 impl<T: Operations> PinnedDrop for Notifier<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants `inner` is registered, so that it has its table, and
-        // `self` owns the reference, which is not used again.
-        let module = unsafe { ModuleRef::from_leaked((*self.inner.get()).ops.addr()) };
-
         // SAFETY: By the type invariant `inner` is registered. The call waits for all callbacks, so
         // that none uses `self` afterwards.
         unsafe { bindings::mmu_interval_notifier_remove(self.inner.get()) };
-        drop(module);
     }
 }
 

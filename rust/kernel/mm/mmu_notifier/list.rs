@@ -8,7 +8,6 @@
 
 use super::{
     private,
-    ModuleRef,
     Range,
     Refusal, //
 };
@@ -24,6 +23,7 @@ use crate::{
         MmWithUser,
         MmapWriteLocked, //
     },
+    module::ModuleRef,
     nonblock::{
         non_block,
         NonBlockGuard, //
@@ -35,7 +35,6 @@ use crate::{
     }, //
 };
 use core::{
-    mem,
     ops::{
         self,
         Deref, //
@@ -177,7 +176,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// - `subscription` was registered with `mmu_notifier_register()` or `__mmu_notifier_register()`,
 ///   and is not unregistered before `self` is dropped.
-/// - `self` owns what `ModuleRef::get` returned for the table of its callbacks.
+/// - `_module` is a reference to the module of the table of its callbacks.
 ///
 /// # Examples
 ///
@@ -238,6 +237,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 pub struct Notifier<T: Operations> {
     #[pin]
     subscription: Subscription<T>,
+    // The last field is dropped last, after the destructor of the data.
+    _module: ModuleRef,
 }
 
 /// A list notifier as the C side knows it, with the data that its callbacks are for.
@@ -484,7 +485,7 @@ impl<T: Operations> Notifier<T> {
     /// - The error of `data`.
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task.
-    /// - [`ENODEV`] if the driver's module is being loaded or unloaded.
+    /// - [`ENODEV`] if there is no reference to the driver's module; see [`ModuleRef::get`].
     ///
     /// When it fails no callback has run, and none will.
     pub fn new<'a>(
@@ -542,13 +543,14 @@ impl<T: Operations> Notifier<T> {
         // Another task may not hold the lock.
         let task = NotThreadSafe;
 
-        // INVARIANT: If the initializer succeeds, it was registered in its last step, and has the
-        // reference to the module. The pinned drop below is the only one that unregisters it.
+        // INVARIANT: If the initializer succeeds, it was registered in its last step. The pinned
+        // drop below is the only one that unregisters it.
         try_pin_init!(&this in Self {
+            // If a later step fails, what is initialized first is dropped last.
+            _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             subscription <- Subscription::new(ops, data),
             _: {
                 let _task: NotThreadSafe = task;
-                let module = ModuleRef::get(ptr::from_ref(ops).addr())?;
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = unsafe { &raw const (*this.as_ptr()).subscription.inner };
                 let inner = Opaque::cast_into(inner);
@@ -565,8 +567,6 @@ impl<T: Operations> Notifier<T> {
                         bindings::mmu_notifier_register(inner, mm.as_raw())
                     }
                 })?;
-                // It is that of `Self` from now on.
-                mem::forget(module);
             },
         }? Error)
     }
@@ -606,14 +606,9 @@ impl<T: Operations> PinnedDrop for Notifier<T> {
         //
         // SAFETY: `this` is valid, and the field is in bounds of it.
         let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
-        // SAFETY: By the type invariants it is registered, so that it has its table, and `self`
-        // owns the reference, which is not used again.
-        let module = unsafe { ModuleRef::from_leaked((*inner).ops.addr()) };
-
         // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
         // registration. The call waits for all callbacks, so that none uses `self` afterwards.
         unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
-        drop(module);
     }
 }
 

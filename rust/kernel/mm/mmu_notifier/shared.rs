@@ -14,6 +14,7 @@
 //!         mmu_notifier::{
 //!             list::Operations,
 //!             shared::{
+//!                 new_registry,
 //!                 Object,
 //!                 Ref,
 //!                 Registry, //
@@ -48,7 +49,7 @@
 //!     }
 //! }
 //!
-//! static PROCESSES: Registry<Process> = Registry::new();
+//! static PROCESSES: Registry<Process> = new_registry!(Process);
 //!
 //! /// Called when the device is opened; the file keeps what it returns.
 //! fn open(mm: &MmWithUser) -> Result<Ref<Process>> {
@@ -61,12 +62,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-use super::{
-    list::{
-        Operations,
-        Subscription, //
-    },
-    ModuleRef, //
+use super::list::{
+    Operations,
+    Subscription, //
 };
 use crate::{
     bindings,
@@ -77,15 +75,29 @@ use crate::{
         MmWithUser,
         MmapWriteLocked, //
     },
-    nonblock::non_block,
+    module::ModuleRef,
     prelude::*,
-    types::Opaque, //
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Full, //
+    },
+    types::Opaque,
+    workqueue::{
+        impl_has_work,
+        new_work,
+        Queue,
+        Work,
+        WorkItem, //
+    }, //
 };
 use core::{
     marker::PhantomData,
-    mem,
     ops::Deref,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// What a [`Registry`] has one of for each address space.
@@ -95,12 +107,14 @@ use core::{
 /// - [`Operations::release`] is called once at most, when the address space loses its last user,
 ///   and not at all if the last [`Ref`] is gone before. So what the device uses of the memory has
 ///   to be given up by then.
-/// - It is dropped some time after the last [`Ref`], in a context in which it must not sleep.
+/// - It is dropped some time after the last [`Ref`], in a work item of its own. Its destructor may
+///   sleep.
 pub trait Object: Operations {
     /// Creates the object for an address space.
     ///
     /// It is called with the `mmap_lock` of `mm` held for writing, and may sleep. Callbacks may run
-    /// before [`Registry::get`] returns. It is dropped at once if the object cannot be registered.
+    /// before [`Registry::get`] returns. If the object cannot be registered, it is dropped like
+    /// one whose last [`Ref`] is gone.
     ///
     /// Corresponds to `alloc_notifier`.
     fn new(mm: &MmWithUser) -> impl PinInit<Self, Error>;
@@ -108,41 +122,241 @@ pub trait Object: Operations {
 
 /// A kind of object of which there is one for each address space that has any.
 ///
-/// Two registries never share an object, also if their objects are of the same type.
+/// It is created by [`new_registry!`]. Two registries never share an object, even if their objects
+/// are of the same type.
 ///
 /// See the [module](self) for an example.
-pub struct Registry<T: Object> {
-    kind: Kind,
+pub struct Registry<T: Object>(&'static Kind<T>);
+
+/// Creates a [`Registry`].
+///
+/// Each occurrence in the source is another kind of object.
+///
+/// See the [module](crate::mm::mmu_notifier::shared) for an example.
+#[macro_export]
+macro_rules! new_registry {
+    ($object:ty) => {{
+        static KIND: $crate::mm::mmu_notifier::shared::Kind<$object> = {
+            /// # Safety
+            ///
+            /// As for [`Kind::alloc`].
+            unsafe extern "C" fn alloc(
+                mm: *mut $crate::bindings::mm_struct,
+            ) -> *mut $crate::bindings::mmu_notifier {
+                // SAFETY: By the caller's contract.
+                unsafe { KIND.alloc(mm) }
+            }
+
+            // SAFETY: This is the value of a `static`, and the function calls the `alloc` of that.
+            unsafe { $crate::mm::mmu_notifier::shared::Kind::new(alloc) }
+        };
+        $crate::mm::mmu_notifier::shared::Registry::new(&KIND)
+    }};
+}
+pub use new_registry;
+
+/// The callbacks of a [`Registry`].
+///
+/// The C side tells the kinds of objects apart by the address of their callbacks. So that is not
+/// that of a constant, which has no address of its own, but that of a `static`.
+///
+/// # Invariants
+///
+/// - It is a `static`.
+/// - The `alloc_notifier` of its table calls [`Kind::alloc`] for it.
+#[doc(hidden)]
+pub struct Kind<T: Object> {
+    table: Table,
     _object: PhantomData<fn() -> T>,
 }
 
-// SAFETY: Nothing of it is ever written to.
-unsafe impl<T: Object> Sync for Registry<T> {}
-
-/// The part of a [`Registry`] that does not depend on the type of its objects.
-struct Kind {
-    // The C side tells the kinds apart by the address of this. The `Opaque` sees to it that the
-    // address is that of no other kind: a constant in its place could be merged with one of another
-    // type, but what may be written to, as far as the compiler knows, has its own memory.
-    ops: Opaque<bindings::mmu_notifier_ops>,
-    /// Frees an object.
+/// The part of a [`Kind`] that does not depend on the type of its objects.
+struct Table {
+    ops: bindings::mmu_notifier_ops,
+    /// Queues the work item of an object that is not used any more, which drops the object.
     free: unsafe fn(*mut bindings::mmu_notifier),
 }
 
-impl<T: Object> Registry<T> {
-    /// Creates a registry, for a `static`.
-    pub const fn new() -> Self {
+impl<T: Object> Kind<T> {
+    /// # Safety
+    ///
+    /// - It must become the value of a `static`.
+    /// - `alloc` must call [`Kind::alloc`] for that.
+    pub const unsafe fn new(
+        alloc: unsafe extern "C" fn(*mut bindings::mm_struct) -> *mut bindings::mmu_notifier,
+    ) -> Self {
+        // INVARIANT: By the caller's contract.
         Self {
-            kind: Kind {
-                ops: Opaque::new(bindings::mmu_notifier_ops {
-                    alloc_notifier: Some(Self::alloc_notifier),
+            table: Table {
+                ops: bindings::mmu_notifier_ops {
+                    alloc_notifier: Some(alloc),
                     free_notifier: Some(free_notifier),
                     ..Subscription::<T>::OPS
-                }),
+                },
                 free: Self::free,
             },
             _object: PhantomData,
         }
+    }
+
+    /// Creates an object, for the C side.
+    ///
+    /// # Safety
+    ///
+    /// The `mmap_lock` of `mm` must be held for writing, and it must have users.
+    pub unsafe fn alloc(
+        &'static self,
+        mm: *mut bindings::mm_struct,
+    ) -> *mut bindings::mmu_notifier {
+        // SAFETY: By the caller's contract.
+        let mm = unsafe { MmWithUser::from_raw(mm) };
+
+        match Shared::new(self, mm) {
+            Ok(object) => {
+                // It is not moved until it is freed: the caller leaves it to the C side.
+                //
+                // SAFETY: As above.
+                let object = KBox::into_raw(unsafe { Pin::into_inner_unchecked(object) });
+                // SAFETY: It is valid, and the field is in bounds of it.
+                Opaque::cast_into(unsafe { &raw const (*object).subscription.inner })
+            }
+            Err(err) => err.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `subscription` must be what [`Self::alloc`] returned, and not be used afterwards.
+    unsafe fn free(subscription: *mut bindings::mmu_notifier) {
+        // SAFETY: By the caller's contract it is the `inner` of such an object.
+        let object = unsafe { Shared::<T>::from_inner(subscription) };
+        // SAFETY: By the caller's contract it was leaked in `Self::alloc`, is not used any more, and
+        // was not moved since.
+        let object = unsafe { Pin::new_unchecked(KBox::from_raw(object.cast_mut())) };
+
+        let queue = object.queue;
+        queue.enqueue(object);
+    }
+}
+
+/// Has an object dropped.
+///
+/// This is in the kernel itself, and the work item, which keeps the module of the object, might be
+/// through before it returns.
+///
+/// # Safety
+///
+/// The `ops` of `subscription` must be those of a [`Table`], and it must be as for the `free` of
+/// that.
+#[inline(never)]
+unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
+    // SAFETY: By the caller's contract it is valid.
+    let ops = unsafe { (*subscription).ops };
+    // It cannot fail, because the object has a reference, too.
+    let _module = ModuleRef::get(ops.addr());
+
+    // SAFETY: By the caller's contract it is in a `Table`, which is `'static` except for the
+    // unloading of its module.
+    let table = unsafe { &*container_of!(ops, Table, ops) };
+    // SAFETY: By the caller's contract.
+    unsafe { (table.free)(subscription) };
+}
+
+/// An object, and what it takes to drop it.
+///
+/// # Invariants
+///
+/// `_module` is a reference to the module of its [`Kind`].
+#[pin_data]
+struct Shared<T: Object> {
+    #[pin]
+    subscription: Subscription<T>,
+    #[pin]
+    work: Work<Self>,
+    /// The queue of the work item.
+    queue: &'static Queue,
+    // The last field is dropped last, after the destructor of the data.
+    _module: ModuleRef,
+}
+
+impl_has_work! {
+    impl{T: Object} HasWork<Self> for Shared<T> { self.work }
+}
+
+impl<T: Object> WorkItem for Shared<T> {
+    type Pointer = Pin<KBox<Self>>;
+
+    fn run(this: Pin<KBox<Self>>) {
+        drop(this);
+    }
+}
+
+impl<T: Object> Shared<T> {
+    fn new(kind: &'static Kind<T>, mm: &MmWithUser) -> Result<Pin<KBox<Self>>> {
+        let ops = &kind.table.ops;
+
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                // If a later step fails, what is initialized first is dropped last.
+                //
+                // INVARIANT: The table is in its `Kind`.
+                _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
+                queue: queue()?,
+                work <- new_work!("mmu_notifier::shared::Object"),
+                subscription <- Subscription::new(ops, T::new(mm)),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// # Safety
+    ///
+    /// `inner` must be that of a `Self`.
+    #[inline]
+    unsafe fn from_inner(inner: *mut bindings::mmu_notifier) -> *const Self {
+        // SAFETY: By the caller's contract.
+        let subscription = unsafe { Subscription::<T>::from_inner(inner) };
+
+        // SAFETY: By the caller's contract.
+        unsafe { container_of!(subscription, Self, subscription) }
+    }
+}
+
+/// The queue of the work items that drop objects, or null as long as there was no object.
+static QUEUE: Atomic<*mut bindings::workqueue_struct> = Atomic::new(ptr::null_mut());
+
+/// Returns the queue of the work items that drop objects, which is created if need be.
+///
+/// It is not one of the system's, because [`synchronize`] flushes it.
+fn queue() -> Result<&'static Queue> {
+    let mut queue = QUEUE.load(Acquire);
+
+    if queue.is_null() {
+        let name = c"mmu_notifier_free".as_char_ptr();
+        // SAFETY: The name has no conversions, and so needs no arguments.
+        let new =
+            unsafe { bindings::alloc_workqueue_noprof(name, bindings::wq_flags_WQ_UNBOUND, 0) };
+        if new.is_null() {
+            return Err(ENOMEM);
+        }
+        match QUEUE.cmpxchg(queue, new, Full) {
+            Ok(_) => queue = new,
+            Err(other) => {
+                // SAFETY: It was just created, and is used by nobody.
+                unsafe { bindings::destroy_workqueue(new) };
+                queue = other;
+            }
+        }
+    }
+    // SAFETY: It is never destroyed.
+    Ok(unsafe { Queue::from_raw(queue) })
+}
+
+impl<T: Object> Registry<T> {
+    /// Creates a registry, for [`new_registry!`].
+    #[doc(hidden)]
+    pub const fn new(kind: &'static Kind<T>) -> Self {
+        Self(kind)
     }
 
     /// Gets the object of an address space, which is created if need be.
@@ -159,9 +373,9 @@ impl<T: Object> Registry<T> {
     ///   space.
     /// - [`EINTR`] if a signal is pending for the current task, and the object does not exist yet.
     /// - [`EOVERFLOW`] if there are 2^32 - 1 references to the object.
-    /// - [`ENODEV`] if the driver's module is being loaded or unloaded, and the object does not
-    ///   exist yet.
-    pub fn get(&'static self, mm: &MmWithUser) -> Result<Ref<T>> {
+    /// - [`ENODEV`] if there is no reference to the driver's module, and the object does not exist
+    ///   yet; see [`ModuleRef::get`].
+    pub fn get(&self, mm: &MmWithUser) -> Result<Ref<T>> {
         self.get_locked(&mm.mmap_write_lock())
     }
 
@@ -174,98 +388,25 @@ impl<T: Object> Registry<T> {
     /// # Errors
     ///
     /// Those of [`Registry::get`].
-    pub fn get_locked(&'static self, mmap: &MmapWriteLocked) -> Result<Ref<T>> {
-        // The pointer is derived from that to all of `kind`, because the C side passes it on to
+    pub fn get_locked(&self, mmap: &MmapWriteLocked) -> Result<Ref<T>> {
+        // The pointer is derived from that to all of the table, because the C side passes it on to
         // `free_notifier`, which goes back from it.
-        let kind = &raw const self.kind;
-        // SAFETY: `kind` is valid, and the field is in bounds of it.
-        let ops = Opaque::cast_into(unsafe { &raw const (*kind).ops });
+        let table = &raw const self.0.table;
+        // SAFETY: `table` is valid, and the field is in bounds of it.
+        let ops = unsafe { &raw const (*table).ops };
         // SAFETY: The mmap lock is held for writing, the address space has users, and the table is
         // `'static`. Its callbacks may be called for what its `alloc_notifier` returns.
         let subscription = unsafe { bindings::mmu_notifier_get_locked(ops, mmap.mm().as_raw()) };
         let subscription = from_err_ptr(subscription)?;
 
-        // SAFETY: The C side found it by the address of this registry's table, so that it was
-        // returned by `alloc_notifier` of this type.
+        // SAFETY: The C side found it by the address of this table, so that by the type invariants
+        // of `Kind` it was returned by the `alloc` of this type.
         let object = unsafe { Subscription::<T>::from_inner(subscription) };
         // INVARIANT: The reference that the call above returned is that of the new object.
         //
         // SAFETY: It is the address of an object.
         Ok(Ref(unsafe { NonNull::new_unchecked(object.cast_mut()) }))
     }
-
-    /// # Safety
-    ///
-    /// The `mmap_lock` of `mm` must be held for writing, and it must have users.
-    unsafe extern "C" fn alloc_notifier(
-        mm: *mut bindings::mm_struct,
-    ) -> *mut bindings::mmu_notifier {
-        // SAFETY: By the caller's contract.
-        let mm = unsafe { MmWithUser::from_raw(mm) };
-
-        match Self::alloc(mm) {
-            Ok(object) => {
-                let object = KBox::into_raw(object);
-                // SAFETY: It is valid, and the field is in bounds of it.
-                Opaque::cast_into(unsafe { &raw const (*object).inner })
-            }
-            Err(err) => err.to_ptr(),
-        }
-    }
-
-    fn alloc(mm: &MmWithUser) -> Result<KBox<Subscription<T>>> {
-        // The table is not known here, but `Kind::free`, which is in the same module.
-        let module = ModuleRef::get((Self::free as *const ()).addr())?;
-        // The C side sets the table.
-        let init = Subscription::new(&Subscription::<T>::OPS, T::new(mm));
-        let object = KBox::try_pin_init(init, GFP_KERNEL)?;
-
-        // It is that of the object from now on.
-        mem::forget(module);
-        // SAFETY: It is not moved until it is freed: the caller leaves it to the C side.
-        Ok(unsafe { Pin::into_inner_unchecked(object) })
-    }
-
-    /// # Safety
-    ///
-    /// `subscription` must be what `Self::alloc_notifier` returned, and not be used afterwards.
-    unsafe fn free(subscription: *mut bindings::mmu_notifier) {
-        // SAFETY: By the caller's contract it is the `inner` of such an object.
-        let object = unsafe { Subscription::<T>::from_inner(subscription) };
-
-        // SAFETY: By the caller's contract it was allocated in `Self::alloc`, is not used any more,
-        // and was not moved since.
-        let object = unsafe { Pin::new_unchecked(KBox::from_raw(object.cast_mut())) };
-        // If the registration failed it could sleep here, but else not.
-        non_block(|_nb| drop(object));
-    }
-}
-
-impl<T: Object> Default for Registry<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Frees an object, and then lets go of the module.
-///
-/// Here rather than in the module, which may be unloaded as soon as its last reference is put.
-///
-/// # Safety
-///
-/// The `ops` of `subscription` must be those of a [`Kind`], and it must be as for its `free`.
-#[inline(never)]
-unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
-    // SAFETY: By the caller's contract `ops` is in a `Kind`, which is `'static` but for the
-    // unloading of its module. Each object has a reference to that.
-    let kind = unsafe { &*container_of!(Opaque::cast_from((*subscription).ops), Kind, ops) };
-    // SAFETY: This is the reference of the object, taken when it was allocated. It is not used
-    // again, as each object is freed once.
-    let module = unsafe { ModuleRef::from_leaked((kind.free as *const ()).addr()) };
-
-    // SAFETY: By the caller's contract.
-    unsafe { (kind.free)(subscription) };
-    drop(module);
 }
 
 /// A reference to the object of an address space.
@@ -274,10 +415,10 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
 ///
 /// Dropping it does not sleep, and may be done in callbacks, for example in
 /// [`Operations::release`] by an object that has a reference to itself, but not in interrupts. The
-/// object is freed some time after the last reference is gone. Until then callbacks may run, and
+/// object is dropped some time after the last reference is gone. Until then callbacks may run, and
 /// the module cannot be unloaded: see [`synchronize`].
 ///
-/// A reference that is leaked keeps the object and the module for ever.
+/// A reference that is leaked keeps the object and the module forever.
 ///
 /// Dereferences to the object.
 ///
@@ -332,21 +473,21 @@ impl<T: Object> Drop for Ref<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant there is a reference, and it is not used afterwards. The
         // pointer is derived from that to all of the object, because the C side passes it on to
-        // `Registry::free`.
+        // `Kind::free`.
         unsafe {
             bindings::mmu_notifier_put(Opaque::cast_into(&raw const (*self.0.as_ptr()).inner))
         };
     }
 }
 
-/// Waits until the objects whose last [`Ref`] is gone have been freed.
+/// Waits until the objects whose last [`Ref`] is gone have been dropped.
 ///
 /// A driver that gives up its last reference when a file is closed may call it there, if it is to
 /// be possible to unload the module at once.
 ///
-/// It sleeps, and must not be called in a callback.
+/// It sleeps, and must not be called in a callback, nor by the destructor of an object.
 ///
-/// Equivalent to the C function `mmu_notifier_synchronize()`.
+/// Corresponds to the C function `mmu_notifier_synchronize()`.
 ///
 /// # Examples
 ///
@@ -364,8 +505,15 @@ impl<T: Object> Drop for Ref<T> {
 /// }
 /// ```
 #[doc(alias = "mmu_notifier_synchronize")]
-#[inline]
 pub fn synchronize() {
+    // Their work items are queued when this returns.
+    //
     // SAFETY: It may be called whenever it is allowed to sleep.
     unsafe { bindings::mmu_notifier_synchronize() };
+
+    let queue = QUEUE.load(Acquire);
+    if !queue.is_null() {
+        // SAFETY: It is never destroyed, and may be flushed whenever it is allowed to sleep.
+        unsafe { bindings::__flush_workqueue(queue) };
+    }
 }
