@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# memory: 256M
+# timeout: 180
+#
+# A module is unloaded with work items queued that are its own. They wait until
+# they are told to go on, so that an attempt before is refused for sure.
+
+. ./ktap_helpers.sh
+
+module=queued_work
+ko=/lib/modules/$module.ko
+dev=/dev/queued_work
+rounds=20
+
+# command WORD...: have a process that exits at once write commands to one file
+command() {
+	(
+		exec 3>$dev || exit
+		for word in "$@"; do echo $word >&3 || exit; done
+	)
+}
+
+# The module is in use by $1 users, and cannot be unloaded.
+kept() {
+	[ "$(cat /sys/module/$module/refcnt)" = $1 ] && ! rmmod $module 2>/tmp/rmmod &&
+		grep -q "Resource temporarily unavailable" /tmp/rmmod
+}
+
+# It is unloaded as soon as it lets us.
+unloaded() {
+	tries=0
+	until rmmod $module 2>/tmp/rmmod; do
+		grep -q "Resource temporarily unavailable" /tmp/rmmod || return
+		tries=$((tries + 1))
+		[ $tries -lt 500 ] || return
+		sleep 0.02
+	done
+}
+
+# keeps USERS COMMAND...: what the commands leave behind keeps the module
+keeps() {
+	users=$1
+	shift
+	insmod $ko && command "$@" && kept $users && command go && unloaded
+}
+
+# As keeps, but the one that writes the commands can't exit before they are through.
+keeps_open() {
+	users=$1
+	shift
+	insmod $ko && { command "$@" & }
+	until [ "$(cat /sys/module/$module/refcnt)" = $users ]; do sleep 0.1; done
+	kept $users && command go && wait && unloaded
+}
+
+# Two processes queue one work item as fast as they can.
+race() {
+	i=0
+	while [ $i -lt $rounds ]; do
+		insmod $ko && command go || return
+		(exec 3>$dev; echo race >&3 & echo race >&3; wait)
+		command again watch drop &
+		unloaded || return
+		wait
+		i=$((i + 1))
+	done
+}
+
+said() {
+	[ "$(dmesg | grep -c "queued_work: $1")" = 1 ]
+}
+
+fails_to_load() {
+	! insmod $ko in_init=1 fail=1 2>/tmp/insmod && grep -q "resource busy" /tmp/insmod &&
+		! grep -q $module /proc/modules && said "init: ran, None"
+}
+
+queues_in_exit() {
+	insmod $ko in_exit=1 && rmmod $module && said "exit: ran, Some(ENODEV)"
+}
+
+ktap_print_header
+ktap_set_plan 11
+
+ktap_test_result "a work item keeps its module" keeps 1 queue
+ktap_test_result "so does one that is delayed" keeps 1 delay
+ktap_test_result "and one that is a closure" keeps 1 spawn
+ktap_test_result "and one that queues itself" keeps 1 again
+ktap_test_result "and one that was queued while it ran" keeps 2 busy
+ktap_test_result "and one that a callback queued" keeps 1 watch
+ktap_test_result "and one that drops notifiers, with all that these keep" keeps 3 drop
+ktap_test_result "so does a file that drops notifiers" keeps_open 3 slow
+ktap_test_result "no reference is lost, and none is left" race
+ktap_test_result "a module that can't be initialized waits for its work items" fails_to_load
+ktap_test_result "and so does one that is unloaded" queues_in_exit
+
+ktap_finished
