@@ -47,6 +47,7 @@ mod tests {
             },
             reclaim::{
                 fs_reclaim,
+                memalloc_noreclaim,
                 might_alloc, //
             },
             Mm,
@@ -260,14 +261,12 @@ mod tests {
         type Backend = MutexBackend;
         type Refusal = WouldBlock;
 
-        const NORECLAIM: bool = true;
-
         fn lock(&self) -> &Mutex<()> {
             &self.0.table
         }
 
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-            (self.0.callback)();
+            memalloc_noreclaim(|| (self.0.callback)());
             op.lock().1
         }
 
