@@ -485,6 +485,21 @@ mod tests {
     }
 
     #[test]
+    fn range_behind_the_address_space_is_refused() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let end = mm.task_size();
+        let new = |range| shared.notifier(&mm, range, Behaviour::LetGo).err();
+
+        let behind = [new(end..end + PAGE_SIZE), new(end + PAGE_SIZE..usize::MAX)];
+        let across = [new(end - PAGE_SIZE..end + PAGE_SIZE), new(0..usize::MAX)];
+
+        assert_eq!(behind, [Some(EINVAL); 2]);
+        assert_eq!(across, [None; 2]);
+        Ok(())
+    }
+
+    #[test]
     fn registered_under_the_mmap_lock() -> Result {
         let mm = user::attach_mm()?;
         let addr = user::mmap(PAGE_SIZE, PROT_READ)?;

@@ -59,6 +59,10 @@ pub(crate) fn munmap(addr: usize, len: usize) -> Result {
 pub(crate) fn new_mm() -> Result<ARef<MmWithUser>> {
     // SAFETY: It may be called at any time.
     let mm = ptr::NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
+    // A process can map all of it. Otherwise `execve(2)` sets it.
+    //
+    // SAFETY: Nobody else has the address space yet.
+    unsafe { (*mm.as_ptr()).__bindgen_anon_1.task_size = usize::MAX };
     // SAFETY: `mm_alloc()` returns an address space with one user, which is handed on.
     Ok(unsafe { ARef::from_raw(mm.cast()) })
 }

@@ -382,7 +382,9 @@ impl<T: Operations> Notifier<T> {
     /// # Errors
     ///
     /// - The error of `data`.
-    /// - [`EINVAL`] if `range` is empty.
+    /// - [`EINVAL`] if `range` is empty, or begins behind the part of the address space that the
+    ///   process can map: the notifier would never be called. That is so for an address with a tag,
+    ///   see [`untagged_addr`](crate::mm::untagged_addr).
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task, and this is the first interval
     ///   notifier of the address space.
@@ -469,7 +471,8 @@ impl<T: Operations> Notifier<T> {
             inner <- Opaque::zeroed(),
             id: NOTIFIERS.fetch_add(1, Relaxed),
             _: {
-                if range.is_empty() {
+                // Behind what the process can map nothing changes. An address with a tag is there.
+                if range.is_empty() || range.start >= mm.task_size() {
                     return Err(EINVAL);
                 }
                 let _task: NotThreadSafe = task;
