@@ -26,35 +26,19 @@ use kernel::{
             Mapping,
             Mirror,
             Pages,
+            Request,
             Slot, //
         },
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        },
-        virt::VmaNew,
-        MmWithUser, //
+        untagged_addr,
+        virt::VmaNew, //
     },
     module,
-    new_mutex,
-    nonblock::NonBlockGuard,
     page::{
         Page,
         PAGE_MASK,
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::{
-        aref::ARef,
-        lock::mutex::MutexBackend,
-        Mutex, //
-    },
     uaccess::UserSlice, //
 };
 
@@ -115,7 +99,7 @@ impl kernel::InPlaceModule for HmmMirrorModule {
     }
 }
 
-/// What the process asks for, and is told.
+/// `struct hmm_dmirror_cmd`.
 struct Cmd {
     /// The memory that the device works on.
     memory: Range<usize>,
@@ -129,43 +113,36 @@ struct Cmd {
 
 impl Cmd {
     fn from_raw([addr, ptr, npages, _, _]: RawCmd) -> Result<Self> {
-        let start = usize::try_from(addr)?;
-        let len = usize::try_from(npages)?
-            .checked_mul(PAGE_SIZE)
-            .ok_or(EINVAL)?;
-        let end = start.checked_add(len).ok_or(EINVAL)?;
+        let start = untagged_addr(addr.try_into()?);
+        let len = usize::try_from(npages)?.checked_mul(PAGE_SIZE);
+        let end = start.checked_add(len.ok_or(EINVAL)?).ok_or(EINVAL)?;
 
         if start & !PAGE_MASK != 0 || start == end {
             return Err(EINVAL);
         }
         Ok(Self {
             memory: start..end,
-            data: UserPtr::from_addr(usize::try_from(ptr)?),
+            data: UserPtr::from_addr(ptr.try_into()?),
             cpages: 0,
             faults: 0,
         })
     }
 
-    /// A buffer for what is copied, zeroed.
-    fn bounce(&self) -> Result<VVec<u8>> {
-        Ok(VVec::from_elem(
-            0,
-            self.memory.len(),
-            GFP_KERNEL | __GFP_NOWARN,
-        )?)
-    }
+    /// A buffer for what is copied, zeroed, and where the process has it.
+    fn bounce(&self) -> Result<(VVec<u8>, UserSlice)> {
+        let len = self.memory.len();
+        let bounce = VVec::from_elem(0, len, GFP_KERNEL | __GFP_NOWARN)?;
 
-    fn copy_to_user(&self, data: &[u8]) -> Result {
-        UserSlice::new(self.data, data.len())
-            .writer()
-            .write_slice(data)
+        Ok((bounce, UserSlice::new(self.data, len)))
     }
+}
 
-    fn copy_from_user(&self, data: &mut [u8]) -> Result {
-        UserSlice::new(self.data, data.len())
-            .reader()
-            .read_slice(data)
+/// Fails if the current task has to do something else. What the process asks for may take long.
+fn check_signal() -> Result {
+    if kernel::current!().signal_pending() {
+        return Err(EINTR);
     }
+    Ok(())
 }
 
 /// An open file.
@@ -182,13 +159,11 @@ impl MiscDevice for Device {
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
         let task = kernel::current!();
         let mm = task.mm().ok_or(EINVAL)?;
+        let init = try_pin_init!(Self {
+            mirror <- Mirror::new(mm, 0..usize::MAX & PAGE_MASK, Ok(())),
+        }? Error);
 
-        KBox::try_pin_init(
-            try_pin_init!(Self {
-                mirror <- Mirror::new(mm, 0..usize::MAX & PAGE_MASK),
-            }? Error),
-            GFP_KERNEL,
-        )
+        KBox::try_pin_init(init, GFP_KERNEL)
     }
 
     fn ioctl(me: Pin<&Self>, _file: &File, request: u32, arg: usize) -> Result<isize> {
@@ -199,7 +174,9 @@ impl MiscDevice for Device {
 
         match request {
             HMM_DMIRROR_READ => me.read(&mut cmd, |range| me.fault(range, Access::Read))?,
-            HMM_DMIRROR_READ_UNLOCKED => me.read(&mut cmd, |range| me.fault_unlocked(range))?,
+            HMM_DMIRROR_READ_UNLOCKED => me.read(&mut cmd, |range| {
+                me.mirror.fault_unlocked(range, Access::Read, None)
+            })?,
             HMM_DMIRROR_WRITE => me.write(&mut cmd)?,
             HMM_DMIRROR_SNAPSHOT => me.snapshot(&mut cmd)?,
             HMM_DMIRROR_EXCLUSIVE => me.exclusive(&mut cmd)?,
@@ -232,41 +209,30 @@ impl MiscDevice for Device {
 }
 
 impl Device {
-    /// The address space that is mirrored, unless its process has exited.
-    fn mm(&self) -> Result<ARef<MmWithUser>> {
-        self.mirror.mm().mmget_not_zero().ok_or(EFAULT)
-    }
-
-    fn fault(&self, range: Range<usize>, access: Access) -> Result {
-        self.mirror
-            .fault(&*self.mm()?, range, access, hmm::DEFAULT_TIMEOUT)
-    }
-
-    fn fault_unlocked(&self, range: Range<usize>) -> Result {
-        self.mirror
-            .fault_unlocked(&*self.mm()?, range, Access::Read, None)
+    fn fault(&self, range: Range<usize>, access: Access) -> Result<usize> {
+        self.mirror.fault(range, access, hmm::DEFAULT_TIMEOUT)
     }
 
     /// Has the device read memory, which `fault` faults in for it.
-    fn read(&self, cmd: &mut Cmd, fault: impl Fn(Range<usize>) -> Result) -> Result {
+    fn read(&self, cmd: &mut Cmd, fault: impl Fn(Range<usize>) -> Result<usize>) -> Result {
         let start = cmd.memory.start;
-        let mut bounce = cmd.bounce()?;
+        let (mut bounce, user) = cmd.bounce()?;
 
         self.for_each_page(cmd, fault, |pages, addr| {
             let page = pages.page(addr)?;
             Some(page.read(0, &mut bounce[addr - start..][..PAGE_SIZE]))
         })?;
         // Not under the lock of the mirror: this may fault, and so cause an invalidation.
-        cmd.copy_to_user(&bounce)
+        user.writer().write_slice(&bounce)
     }
 
     /// Has the device write memory.
     fn write(&self, cmd: &mut Cmd) -> Result {
         let start = cmd.memory.start;
-        let mut bounce = cmd.bounce()?;
+        let (mut bounce, user) = cmd.bounce()?;
         let fault = |range| self.fault(range, Access::Write);
 
-        cmd.copy_from_user(&mut bounce)?;
+        user.reader().read_slice(&mut bounce)?;
         self.for_each_page(cmd, fault, |pages, addr| {
             let page = pages.page_mut(addr)?;
             Some(page.write(0, &bounce[addr - start..][..PAGE_SIZE]))
@@ -278,7 +244,7 @@ impl Device {
     fn for_each_page(
         &self,
         cmd: &mut Cmd,
-        fault: impl Fn(Range<usize>) -> Result,
+        fault: impl Fn(Range<usize>) -> Result<usize>,
         mut f: impl FnMut(&Pages<'_>, usize) -> Option<Result>,
     ) -> Result {
         let Range { mut start, end } = cmd.memory;
@@ -298,38 +264,25 @@ impl Device {
             if start == end {
                 return Ok(());
             }
+            check_signal()?;
             fault(start..end)?;
             cmd.faults += 1;
         }
     }
 
     /// Takes memory away from the CPU, and has the device read it.
-    #[cfg(CONFIG_DEVICE_PRIVATE)]
     fn exclusive(&self, cmd: &mut Cmd) -> Result {
-        let mm = self.mm()?;
         for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
-            drop(
-                self.mirror
-                    .make_exclusive(&mm, addr, hmm::DEFAULT_TIMEOUT)?,
-            );
+            check_signal()?;
+            drop(self.mirror.make_exclusive(addr, hmm::DEFAULT_TIMEOUT)?);
         }
-        drop(mm);
-
         self.read(cmd, |_| Err(ENOENT))
-    }
-
-    #[cfg(not(CONFIG_DEVICE_PRIVATE))]
-    fn exclusive(&self, _cmd: &mut Cmd) -> Result {
-        Err(EOPNOTSUPP)
     }
 
     /// Fails if the device has a page for itself.
     fn check_exclusive(&self, cmd: &Cmd) -> Result {
         for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
-            // The range may be as large as the address space.
-            if kernel::current!().signal_pending() {
-                return Err(EINTR);
-            }
+            check_signal()?;
             if self.mirror.lock().is_exclusive(addr) {
                 return Err(EPERM);
             }
@@ -339,81 +292,44 @@ impl Device {
 
     /// Tells the process what the device could do with its memory.
     fn snapshot(&self, cmd: &mut Cmd) -> Result {
-        let mm = self.mm()?;
         let mut slots = [Slot::EMPTY; 32];
-        let mut data = cmd.data;
+        let mut prots = [0; 32];
 
         for start in cmd.memory.clone().step_by(slots.len() * PAGE_SIZE) {
+            check_signal()?;
             let len = ((cmd.memory.end - start) / PAGE_SIZE).min(slots.len());
-            let perms = snapshot(&mm, start, &mut slots[..len])?;
+            let (slots, prots) = (&mut slots[..len], &mut prots[..len]);
 
-            UserSlice::new(data, len)
-                .writer()
-                .write_slice(&perms[..len])?;
-            data = data.wrapping_byte_add(len);
+            self.snapshot_part(start, slots, prots)?;
+            UserSlice::new(cmd.data, len).writer().write_slice(prots)?;
+            cmd.data = cmd.data.wrapping_byte_add(len);
             cmd.cpages += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Looks up the pages from `start` on.
+    fn snapshot_part(&self, start: usize, slots: &mut [Slot], prots: &mut [u8]) -> Result {
+        let mm = self.mirror.mm().mmget_not_zero().ok_or(EFAULT)?;
+        let end = start + slots.len() * PAGE_SIZE;
+        // Its own, so that changes of other memory do not lead to another try.
+        pin_init::stack_try_pin_init! {
+            let mirror =? Mirror::new(&mm, start..end, Ok(()))
+        };
+        let mut valid = mirror.snapshot(Request::new(start, slots)?, hmm::DEFAULT_TIMEOUT)?;
+
+        for (prot, (_, entry)) in prots.iter_mut().zip(valid.split().1) {
+            *prot = match entry {
+                Entry::Error => HMM_DMIRROR_PROT_ERROR,
+                Entry::Empty => HMM_DMIRROR_PROT_NONE,
+                Entry::Mapped(page) => mapped(page),
+            };
         }
         Ok(())
     }
 }
 
-/// The notifier of one snapshot.
-///
-/// The mirror's own would do, but asks for another try when memory changes that the snapshot is not
-/// about.
-#[pin_data]
-struct Snapshot {
-    #[pin]
-    lock: Mutex<()>,
-}
-
-impl Operations for Snapshot {
-    type State = ();
-    type Backend = MutexBackend;
-    type Refusal = WouldBlock;
-
-    fn lock(&self) -> &Mutex<()> {
-        &self.lock
-    }
-
-    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        op.lock().1
-    }
-
-    fn try_invalidate<'op>(
-        &'op self,
-        op: TryInvalidation<'op, Self>,
-        _nb: &NonBlockGuard,
-    ) -> Result<Invalidated<'op>, WouldBlock> {
-        Ok(op.try_lock()?.1)
-    }
-}
-
-/// What the device could do with the pages from `start` on.
-fn snapshot(mm: &MmWithUser, start: usize, slots: &mut [Slot]) -> Result<[u8; 32]> {
-    let end = start + slots.len() * PAGE_SIZE;
-    let data = try_pin_init!(Snapshot {
-        lock <- new_mutex!(()),
-    }? Error);
-    pin_init::stack_try_pin_init! {
-        let notifier =? Notifier::new(mm, start..end, data)
-    };
-    let mut perms = [0; 32];
-
-    let range = hmm::Range::new(start, slots)?;
-    let mut valid = range.snapshot(&notifier, mm, hmm::DEFAULT_TIMEOUT)?;
-    let (_, entries) = valid.split();
-    for (perm, (_, entry)) in perms.iter_mut().zip(entries) {
-        *perm = match entry {
-            Entry::Error => HMM_DMIRROR_PROT_ERROR,
-            Entry::Empty => HMM_DMIRROR_PROT_NONE,
-            Entry::Mapped(page) => prot(page),
-        };
-    }
-    Ok(perms)
-}
-
-fn prot(page: Mapping<'_>) -> u8 {
+fn mapped(page: Mapping<'_>) -> u8 {
     let mut prot = if page.is_writable() {
         HMM_DMIRROR_PROT_WRITE
     } else {

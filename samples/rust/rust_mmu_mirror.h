@@ -85,14 +85,16 @@ struct mmu_mirror_stats {
 
 /*
  * Have the device read or write memory through its page table. Pages that are
- * not there are looked up in the process. PREFETCH only looks the pages up,
- * for writing. An error leaves the part before it done.
+ * not there are looked up in the process; if that waits for userfaultfd(2), so
+ * does the device. PREFETCH only looks the pages up, for writing. An error
+ * leaves the part before it done.
  *
  * ENXIO	there is no mirror
  * EPERM	the mirror is that of another process
  * EINVAL	the range is empty or wraps around
- * EFAULT	part of the range is not mirrored, is not anonymous memory, or may
- *		not be accessed that way by the process
+ * EFAULT	part of the range is not mirrored, has no memory, or may not be
+ *		accessed that way by the process
+ * EHWPOISON	the memory is broken
  * EINTR	a signal is pending
  * ENOMEM	no memory
  */

@@ -2,29 +2,44 @@
 
 //! Tests for `kernel::mm::hmm`.
 
-use kernel::prelude::*;
+use crate::user::{
+    PROT_READ,
+    PROT_WRITE, //
+};
+use kernel::{
+    mm::hmm,
+    prelude::*,
+    time::Delta, //
+};
+
+mod exclusive;
+mod mirror;
+mod never_there;
+mod overtaken;
+
+const RW: usize = PROT_READ | PROT_WRITE;
+const TIMEOUT: Delta = hmm::DEFAULT_TIMEOUT;
+
+/// Longer than any test may take.
+const LONG: Delta = Delta::from_secs(600);
 
 #[kunit_tests(rust_mm_hmm)]
 mod tests {
     use super::*;
     use crate::{
         invalidate,
-        user::{
-            self,
-            PROT_READ,
-            PROT_WRITE, //
-        }, //
+        task::Task,
+        user, //
     };
     use core::ops;
     use kernel::{
-        bindings,
         mm::{
             hmm::{
-                self,
                 Access,
                 Entry,
-                Mirror,
-                Slot, //
+                Request,
+                Slot,
+                Valid, //
             },
             mmu_notifier::{
                 interval::{
@@ -40,12 +55,20 @@ mod tests {
         },
         new_mutex,
         nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            lock::mutex::MutexBackend,
-            Mutex, //
+        page::{
+            PAGE_MASK,
+            PAGE_SIZE, //
         },
-        time::Delta, //
+        sync::{
+            aref::ARef,
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            lock::mutex::MutexBackend,
+            Arc,
+            Mutex, //
+        }, //
     };
 
     /// Counts invalidations.
@@ -99,82 +122,59 @@ mod tests {
         }
     }
 
-    /// Calls `f` for a range of `N` pages; a letter for each entry.
-    fn letters<const N: usize>(
-        start: usize,
-        f: impl for<'a> FnOnce(hmm::Range<'a>, &mut dyn FnMut(usize, Entry<'_>)) -> Result,
-    ) -> Result<[u8; N]> {
-        let mut slots = [Slot::EMPTY; N];
-        let mut letters = [0; N];
-
-        f(hmm::Range::new(start, &mut slots)?, &mut |addr, entry| {
-            letters[(addr - start) / PAGE_SIZE] = letter(entry);
-        })?;
-        Ok(letters)
+    fn letters<const N: usize>(looked_up: Result<Valid<'_, Driver>>) -> Result<[u8; N]> {
+        let mut valid = looked_up?;
+        let mut entries = valid.split().1;
+        Ok(core::array::from_fn(|_| {
+            entries.next().map_or(b'?', |(_, entry)| letter(entry))
+        }))
     }
 
-    fn snapshot<const N: usize>(
-        notifier: &Notifier<Driver>,
-        mm: &MmWithUser,
-        start: usize,
-    ) -> Result<[u8; N]> {
-        letters(start, |range, f| {
-            let mut valid = range.snapshot(notifier, mm, hmm::DEFAULT_TIMEOUT)?;
-            valid.split().1.for_each(|(addr, entry)| f(addr, entry));
-            Ok(())
-        })
+    fn snapshot<const N: usize>(notifier: &Notifier<Driver>, start: usize) -> Result<[u8; N]> {
+        let mut slots = [Slot::EMPTY; N];
+        let request = Request::new(start, &mut slots)?;
+        letters(request.snapshot(notifier, TIMEOUT))
     }
 
     fn fault<const N: usize>(
         notifier: &Notifier<Driver>,
-        mm: &MmWithUser,
         start: usize,
         access: Access,
         timeout: Delta,
     ) -> Result<[u8; N]> {
-        letters(start, |range, f| {
-            let mut valid = range.fault(notifier, mm, access, timeout)?;
-            valid.split().1.for_each(|(addr, entry)| f(addr, entry));
-            Ok(())
-        })
+        let mut slots = [Slot::EMPTY; N];
+        let request = Request::new(start, &mut slots)?;
+        letters(request.fault(notifier, access, timeout))
     }
 
     fn fault_unlocked<const N: usize>(
         notifier: &Notifier<Driver>,
-        mm: &MmWithUser,
         start: usize,
         access: Access,
         timeout: Option<Delta>,
     ) -> Result<[u8; N]> {
-        letters(start, |range, f| {
-            let mut valid = range.fault_unlocked(notifier, mm, access, timeout)?;
-            valid.split().1.for_each(|(addr, entry)| f(addr, entry));
-            Ok(())
-        })
+        let mut slots = [Slot::EMPTY; N];
+        let request = Request::new(start, &mut slots)?;
+        letters(request.fault_unlocked(notifier, access, timeout))
     }
-
-    pub(super) const RW: usize = PROT_READ | PROT_WRITE;
-    pub(super) const TIMEOUT: Delta = hmm::DEFAULT_TIMEOUT;
 
     #[test]
     fn ranges_are_checked() -> Result {
         let mm = user::attach_mm()?;
-        let other = user::new_mm()?;
         let addr = user::mmap(4 * PAGE_SIZE, RW)?;
         let range = addr + PAGE_SIZE..addr + 3 * PAGE_SIZE;
         let notifier = notifier(&mm, range.clone())?;
         let mut slots = [Slot::EMPTY; 2];
 
         let news = [
-            hmm::Range::new(addr + 1, &mut slots).err(),
-            hmm::Range::new(addr, &mut []).err(),
-            hmm::Range::new(usize::MAX - PAGE_SIZE + 1, &mut slots).err(),
-            hmm::Range::new(addr, &mut slots).err(),
+            Request::new(addr + 1, &mut slots).err(),
+            Request::new(addr, &mut []).err(),
+            Request::new(usize::MAX - PAGE_SIZE + 1, &mut slots).err(),
+            Request::new(addr, &mut slots).err(),
         ];
-        let inside = snapshot::<2>(&notifier, &mm, range.start);
-        let before = snapshot::<2>(&notifier, &mm, range.start - PAGE_SIZE);
-        let behind = snapshot::<2>(&notifier, &mm, range.start + PAGE_SIZE);
-        let not_its = snapshot::<2>(&notifier, &other, range.start);
+        let inside = snapshot::<2>(&notifier, range.start);
+        let before = snapshot::<2>(&notifier, range.start - PAGE_SIZE);
+        let behind = snapshot::<2>(&notifier, range.start + PAGE_SIZE);
         let registered = notifier.range();
         drop(notifier);
 
@@ -182,8 +182,47 @@ mod tests {
         assert_eq!(inside, Ok(*b"--"));
         assert_eq!(before, Err(EINVAL));
         assert_eq!(behind, Err(EINVAL));
-        assert_eq!(not_its, Err(EINVAL));
         assert_eq!(registered, range);
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_mapped_are_refused() -> Result {
+        let mm = user::attach_mm()?;
+        let notifier = notifier(&mm, 0..usize::MAX & PAGE_MASK)?;
+        let end = mm.task_size() & PAGE_MASK;
+
+        let last = snapshot::<1>(&notifier, end - PAGE_SIZE);
+        let across = snapshot::<2>(&notifier, end - PAGE_SIZE);
+        let behind = [
+            snapshot::<1>(&notifier, end),
+            fault(&notifier, end, Access::Read, TIMEOUT),
+            fault_unlocked(&notifier, end, Access::Read, None),
+        ];
+        drop(notifier);
+
+        assert_eq!(last, Ok(*b"!"));
+        assert_eq!(across, Err(EINVAL));
+        assert_eq!(behind, [Err(EINVAL); 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn process_is_gone() -> Result {
+        let mm = user::new_mm()?;
+        let notifier = notifier(&mm, 0..PAGE_SIZE)?;
+
+        let before = snapshot::<1>(&notifier, 0);
+        drop(mm);
+        let after = [
+            snapshot::<1>(&notifier, 0),
+            fault(&notifier, 0, Access::Read, TIMEOUT),
+            fault_unlocked(&notifier, 0, Access::Read, None),
+        ];
+        drop(notifier);
+
+        assert_eq!(before, Ok(*b"!"));
+        assert_eq!(after, [Err(EFAULT); 3]);
         Ok(())
     }
 
@@ -194,14 +233,14 @@ mod tests {
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(6))?;
 
-        mm.mmap_read_lock().get_user_page(at(1))?;
+        user::read(&mm, at(1), &mut [0])?;
         user::touch(&mm, at(2))?;
         user::touch(&mm, at(3))?;
         user::mprotect(at(3), PAGE_SIZE, PROT_READ)?;
         user::mprotect(at(4), PAGE_SIZE, 0)?;
         user::munmap(at(5), PAGE_SIZE)?;
-        let seen = snapshot(&notifier, &mm, addr);
-        let again = snapshot(&notifier, &mm, addr);
+        let seen = snapshot(&notifier, addr);
+        let again = snapshot(&notifier, addr);
         drop(notifier);
 
         assert_eq!(seen, Ok(*b"-0wr!!"));
@@ -217,11 +256,11 @@ mod tests {
         let unlocked = addr + 2 * PAGE_SIZE;
 
         let results = [
-            fault(&notifier, &mm, addr, Access::Read, TIMEOUT),
-            fault(&notifier, &mm, addr, Access::Write, TIMEOUT),
-            fault(&notifier, &mm, addr, Access::Read, TIMEOUT),
-            fault_unlocked(&notifier, &mm, unlocked, Access::Read, None),
-            fault_unlocked(&notifier, &mm, unlocked, Access::Write, Some(TIMEOUT)),
+            fault(&notifier, addr, Access::Read, TIMEOUT),
+            fault(&notifier, addr, Access::Write, TIMEOUT),
+            fault(&notifier, addr, Access::Read, TIMEOUT),
+            fault_unlocked(&notifier, unlocked, Access::Read, None),
+            fault_unlocked(&notifier, unlocked, Access::Write, Some(TIMEOUT)),
         ];
         drop(notifier);
 
@@ -241,8 +280,8 @@ mod tests {
         user::munmap(at(2), PAGE_SIZE)?;
         let try_both = |addr, access| {
             [
-                fault::<1>(&notifier, &mm, addr, access, TIMEOUT).err(),
-                fault_unlocked::<1>(&notifier, &mm, addr, access, None).err(),
+                fault::<1>(&notifier, addr, access, TIMEOUT).err(),
+                fault_unlocked::<1>(&notifier, addr, access, None).err(),
             ]
         };
         let results = [
@@ -266,17 +305,65 @@ mod tests {
         let addr = user::mmap(2 * PAGE_SIZE, RW)?;
         let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
 
-        mm.mmap_read_lock().get_user_page(addr)?;
-        mm.mmap_read_lock().get_user_page(addr + PAGE_SIZE)?;
-        let out_of_time = fault::<1>(&notifier, &mm, addr, Access::Write, Delta::ZERO);
+        user::read(&mm, addr, &mut [0])?;
+        user::read(&mm, addr + PAGE_SIZE, &mut [0])?;
+        let out_of_time = fault::<1>(&notifier, addr, Access::Write, Delta::ZERO);
         let before = *notifier.invalidations.lock();
-        let in_time = fault::<1>(&notifier, &mm, addr + PAGE_SIZE, Access::Write, TIMEOUT);
+        let in_time = fault::<1>(&notifier, addr + PAGE_SIZE, Access::Write, TIMEOUT);
         let after = *notifier.invalidations.lock();
         drop(notifier);
 
         assert_eq!(out_of_time, Err(EBUSY));
         assert_eq!(in_time, Ok(*b"w"));
         assert_eq!((before, after), (1, 2));
+        Ok(())
+    }
+
+    // A timeout of zero is none, and not one that never ends.
+    #[test]
+    fn gives_up_in_time() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = never_there::mmap(&mm)?;
+        let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
+        let short = Delta::from_millis(1);
+
+        let results = [
+            fault::<1>(&notifier, addr, Access::Read, Delta::ZERO),
+            fault(&notifier, addr, Access::Read, short),
+            fault_unlocked(&notifier, addr, Access::Read, Some(Delta::ZERO)),
+            fault_unlocked(&notifier, addr, Access::Read, Some(short)),
+        ];
+        drop(notifier);
+
+        assert_eq!(results, [Err(EBUSY); 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn fault_ends_when_killed() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = never_there::mmap(&mm)?;
+        let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
+
+        let result = user::while_killed(|| fault::<1>(&notifier, addr, Access::Read, LONG));
+        drop(notifier);
+
+        assert_eq!(result, Err(EINTR));
+        Ok(())
+    }
+
+    #[test]
+    fn fault_unlocked_ends_when_killed() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = never_there::mmap(&mm)?;
+        let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
+
+        let results = [None, Some(LONG)].map(|timeout| {
+            user::while_killed(|| fault_unlocked::<1>(&notifier, addr, Access::Read, timeout))
+        });
+        drop(notifier);
+
+        assert_eq!(results, [Err(EINTR); 2]);
         Ok(())
     }
 
@@ -287,8 +374,8 @@ mod tests {
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
         let mut slots = [Slot::EMPTY];
 
-        let range = hmm::Range::new(addr, &mut slots)?;
-        let mut valid = range.fault(&notifier, &mm, Access::Write, TIMEOUT)?;
+        let request = Request::new(addr, &mut slots)?;
+        let mut valid = request.fault(&notifier, Access::Write, TIMEOUT)?;
         let held = notifier.invalidations.try_lock().is_none();
         let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
         *valid.split().0 += 10;
@@ -304,238 +391,192 @@ mod tests {
         Ok(())
     }
 
-    pub(super) fn mirror(mm: &MmWithUser, range: ops::Range<usize>) -> Result<Pin<KBox<Mirror>>> {
-        KBox::try_pin_init(Mirror::new(mm, range), GFP_KERNEL)
-    }
-
-    /// A letter for each of 40 pages, which are more than are looked up at once.
-    fn table(mirror: &Mirror, addr: usize) -> [u8; 40] {
-        let pages = mirror.lock();
-
-        core::array::from_fn(|page| {
-            let addr = addr + page * PAGE_SIZE;
-            match pages.page(addr) {
-                _ if pages.is_exclusive(addr) => b'x',
-                Some(_) if pages.page_mut(addr).is_some() => b'w',
-                Some(_) => b'r',
-                None => b'-',
+    /// Takes the page at an address away from the process, again and again, until it is told to
+    /// stop.
+    fn zap(mm: ARef<MmWithUser>, addr: usize, stop: Arc<Atomic<bool>>) -> Result<Task> {
+        Task::run(move || {
+            while !stop.load(Relaxed) {
+                let mmap = mm.mmap_read_lock();
+                if let Some(vma) = mmap.vma_lookup(addr) {
+                    vma.zap_vma_range(addr, PAGE_SIZE);
+                }
             }
         })
     }
 
+    // A look-up that was validated for another read than that during which it was done is wrong now
+    // and then, with more than one CPU.
     #[test]
-    fn mirror_follows_the_process() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(40 * PAGE_SIZE, RW)?;
-        let at = |page| addr + page * PAGE_SIZE;
-        let mirror = mirror(&mm, at(0)..at(40))?;
-
-        mirror.fault(&mm, at(0)..at(36), Access::Write, TIMEOUT)?;
-        mirror.fault_unlocked(&mm, at(36)..at(40), Access::Read, None)?;
-        let filled = table(&mirror, addr);
-        user::munmap(at(1), PAGE_SIZE)?;
-        user::dontneed(at(3), 2 * PAGE_SIZE)?;
-        user::mprotect(at(33), PAGE_SIZE, PROT_READ)?;
-        let rest = table(&mirror, addr);
-        user::fork()?;
-        let forked = table(&mirror, addr);
-        drop(mirror);
-
-        assert_eq!(&filled, b"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwrrrr");
-        assert_eq!(&rest, b"w-w--wwwwwwwwwwwwwwwwwwwwwwwwwwww-wwrrrr");
-        assert_eq!(forked, [b'-'; 40]);
-        Ok(())
-    }
-
-    #[test]
-    fn mirror_lets_go_without_blocking() -> Result {
+    fn what_is_valid_is_there() -> Result {
         let mm = user::attach_mm()?;
         let addr = user::mmap(PAGE_SIZE, RW)?;
-        let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
+        let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
+        let stop = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+        let (mut looked_up, mut wrong) = (0, 0);
 
-        mirror.fault(&mm, addr..addr + PAGE_SIZE, Access::Read, TIMEOUT)?;
-        let pages = mirror.lock();
-        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
-        let kept = pages.page(addr).is_some();
-        drop(pages);
-        let reaped = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
-        let gone = mirror.lock().page(addr).is_none();
-        drop(mirror);
+        let zapper = zap(mm.clone(), addr, stop.clone())?;
+        let look_up = |kind| -> Result<bool> {
+            let mut slots = [Slot::EMPTY];
+            let request = Request::new(addr, &mut slots)?;
+            let mut valid = match kind % 3 {
+                0 => request.snapshot(&notifier, LONG)?,
+                1 => request.fault(&notifier, Access::Write, LONG)?,
+                _ => request.fault_unlocked(&notifier, Access::Write, Some(LONG))?,
+            };
 
-        assert_eq!(refused, Err(EAGAIN));
-        assert!(kept);
-        assert_eq!(reaped, Ok(()));
-        assert!(gone);
-        Ok(())
-    }
-
-    #[test]
-    fn mirror_keeps_only_what_it_takes_itself() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
-        let range = addr..addr + PAGE_SIZE;
-        let mirror = mirror(&mm, range.clone())?;
-        let keeps = |event, owner: *const usize| {
-            mirror.fault(&mm, range.clone(), Access::Write, TIMEOUT)?;
-            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
-            Ok::<_, Error>(mirror.lock().page(addr).is_some())
+            // Nothing of it changes while `valid` holds the lock.
+            let seen = match valid.split().1.next() {
+                Some((_, Entry::Mapped(page))) => Some(page.pfn()),
+                _ => None,
+            };
+            Ok(user::pfn(addr) == seen)
         };
-
-        // The address by which it knows itself is not told, but is that of a part of it.
-        let mut kept = [0; 2];
-        let events = [
-            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE,
-            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE,
-        ];
-        for (event, kept) in events.into_iter().zip(&mut kept) {
-            for part in 0..size_of::<Mirror>() / size_of::<usize>() {
-                let owner = core::ptr::from_ref(&*mirror).cast::<usize>();
-                *kept += usize::from(keeps(event, owner.wrapping_add(part))?);
-            }
+        let mut result = Ok(true);
+        while result.is_ok() && (looked_up < 1000 || *notifier.invalidations.lock() < 10000) {
+            result = look_up(looked_up);
+            wrong += usize::from(result == Ok(false));
+            looked_up += 1;
         }
-        drop(mirror);
+        stop.store(true, Relaxed);
+        zapper.wait();
+        drop(notifier);
 
-        assert_eq!(kept, [1, 1]);
+        assert_eq!(result.err(), None);
+        assert_eq!(wrong, 0);
         Ok(())
     }
 
-    #[test]
-    fn mirror_reads_and_writes_the_memory() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
-        let range = addr..addr + PAGE_SIZE;
-        let mirror = mirror(&mm, range.clone())?;
-        let mut buf = [0; 2];
+    /// The first page and the number of pages of a run, its page frame number, and whether it is
+    /// writable.
+    type Piece = (usize, usize, usize, bool);
 
-        mirror.fault(&mm, range.clone(), Access::Read, TIMEOUT)?;
-        let read_only = mirror.lock().page_mut(addr).is_none();
-        mirror.fault(&mm, range, Access::Write, TIMEOUT)?;
-        let pages = mirror.lock();
-        let results = pages.page_mut(addr + 17).map(|page| {
-            [
-                page.write(PAGE_SIZE - 2, &[3, 4]),
-                page.write(PAGE_SIZE - 1, &[3, 4]),
-                page.write(usize::MAX, &[3, 4]),
-                page.read(PAGE_SIZE - 1, &mut buf),
-                page.read(PAGE_SIZE - 2, &mut buf),
-            ]
-        });
-        drop(pages);
-        drop(mirror);
-        let mut seen = [0; 2];
-        mm.mmap_read_lock()
-            .get_user_page(addr)?
-            .read(PAGE_SIZE - 2, &mut seen)?;
+    /// Returns the runs of as many pages as there are slots, by the numbers of pages.
+    fn runs(notifier: &Notifier<Driver>, start: usize, slots: &mut [Slot]) -> Result<KVec<Piece>> {
+        let mut pieces = KVec::with_capacity(slots.len(), GFP_KERNEL)?;
+        let request = Request::new(start, slots)?;
+        let mut valid = request.snapshot(notifier, TIMEOUT)?;
 
-        assert!(read_only);
-        assert_eq!(
-            results,
-            Some([Ok(()), Err(EINVAL), Err(EINVAL), Err(EINVAL), Ok(())])
-        );
-        assert_eq!(buf, [3, 4]);
-        assert_eq!(seen, [3, 4]);
-        Ok(())
+        for run in valid.split().1.runs() {
+            let addrs = run.addrs();
+            let pages = (addrs.start - notifier.range().start) / PAGE_SIZE;
+            let piece = (pages, addrs.len() / PAGE_SIZE, run.pfn(), run.is_writable());
+            pieces.push_within_capacity(piece)?;
+        }
+        Ok(pieces)
     }
 
     #[test]
-    fn mirror_checks_ranges() -> Result {
+    fn runs_are_of_pages_that_are_there() -> Result {
         let mm = user::attach_mm()?;
-        let other = user::new_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, RW)?;
+        let addr = user::mmap(6 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
-        let mirror = mirror(&mm, at(0)..at(2))?;
-        let fault = |mm: &MmWithUser, range| mirror.fault(mm, range, Access::Read, TIMEOUT);
+        let notifier = notifier(&mm, at(0)..at(6))?;
 
-        let results = [
-            fault(&mm, at(0)..at(2)),
-            fault(&mm, at(0)..at(0)),
-            fault(&mm, at(0) + 1..at(1)),
-            fault(&mm, at(0)..at(1) + 1),
-            fault(&mm, at(1)..at(3)),
-            fault(&other, at(0)..at(1)),
+        // So that it is not next to the page before, if it is in memory.
+        user::touch(&mm, at(1))?;
+        user::touch(&mm, at(3))?;
+        user::mprotect(at(3), PAGE_SIZE, PROT_READ)?;
+        user::read(&mm, at(5), &mut [0])?;
+        let all = runs(&notifier, at(0), &mut [Slot::EMPTY; 6])?;
+        let none = runs(&notifier, at(4), &mut [Slot::EMPTY; 1])?;
+        let pfn = |page| user::pfn(at(page)).unwrap_or(0);
+        let expected = [
+            (1, 1, pfn(1), true),
+            (3, 1, pfn(3), false),
+            (5, 1, pfn(5), false),
         ];
-        let outside = mirror.lock().page(at(2)).is_none();
-        drop(mirror);
+        drop(notifier);
 
-        assert_eq!(results[..2], [Ok(()); 2]);
-        assert_eq!(results[2..], [Err(EINVAL); 4]);
-        assert!(outside);
+        assert_eq!(&all[..], &expected[..]);
+        assert!(none.is_empty());
         Ok(())
     }
-}
 
-#[cfg(CONFIG_DEVICE_PRIVATE)]
-#[kunit_tests(rust_mm_hmm_exclusive)]
-mod exclusive {
-    use super::{
-        tests::{
-            mirror,
-            RW,
-            TIMEOUT, //
-        },
-        *, //
-    };
-    use crate::user::{
-        self,
-        PROT_READ, //
-    };
-    use kernel::{
-        mm::{
-            hmm::Access,
-            MmWithUser, //
-        },
-        page::PAGE_SIZE, //
-    };
+    /// The number of pages of a huge page, and the address of memory that may have two of them.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    fn mmap_huge() -> Result<(usize, usize)> {
+        let pages = 1_usize << hmm::pmd_order();
+        let len = pages * PAGE_SIZE;
+        let addr = user::mmap(3 * len, RW)?.next_multiple_of(len);
 
+        user::hugepage(addr, 2 * len)?;
+        Ok((pages, addr))
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     #[test]
-    fn exclusive_until_the_process_comes_back() -> Result {
+    fn runs_are_clipped_to_the_request() -> Result {
         let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
-        let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
-        let make = || {
-            let pages = mirror.make_exclusive(&mm, addr, TIMEOUT)?;
-            Ok::<_, Error>(pages.is_exclusive(addr) && pages.page_mut(addr).is_some())
+        let (pages, addr) = mmap_huge()?;
+        let at = |page| addr + page * PAGE_SIZE;
+        let notifier = notifier(&mm, at(0)..at(2 * pages))?;
+
+        user::touch(&mm, at(0))?;
+        user::touch(&mm, at(pages))?;
+        let (first, second) = (
+            user::pfn(at(0)).unwrap_or(0),
+            user::pfn(at(pages)).unwrap_or(0),
+        );
+        let inside = runs(&notifier, at(3), &mut [Slot::EMPTY; 5])?;
+        let across = runs(&notifier, at(pages - 2), &mut [Slot::EMPTY; 5])?;
+        // What the CPU has not mapped in one piece any more, but still has in one.
+        user::mprotect(at(5), PAGE_SIZE, PROT_READ)?;
+        let split = runs(&notifier, at(3), &mut [Slot::EMPTY; 5])?;
+        drop(notifier);
+
+        assert_eq!(&inside[..], &[(3, 5, first + 3, true)][..]);
+        if second == first + pages {
+            assert_eq!(&across[..], &[(pages - 2, 5, second - 2, true)][..]);
+        } else {
+            let (tail, head) = (
+                (pages - 2, 2, first + pages - 2, true),
+                (pages, 3, second, true),
+            );
+            assert_eq!(&across[..], &[tail, head][..]);
+        }
+        let expected = [
+            (3, 2, first + 3, true),
+            (5, 1, first + 5, false),
+            (6, 2, first + 6, true),
+        ];
+        assert_eq!(&split[..], &expected[..]);
+        Ok(())
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn huge_pages_have_an_order() -> Result {
+        let mm = user::attach_mm()?;
+        let (pages, addr) = mmap_huge()?;
+        let second = addr + pages * PAGE_SIZE;
+        let notifier = notifier(&mm, addr..second + PAGE_SIZE)?;
+        let look = |addr| -> Result<Option<(u32, bool)>> {
+            let mut slot = [Slot::EMPTY];
+            let mut valid = Request::new(addr, &mut slot)?.snapshot(&notifier, TIMEOUT)?;
+            Ok(match valid.split().1.next() {
+                Some((_, Entry::Mapped(page))) => Some((page.order(), page.is_zero())),
+                _ => None,
+            })
         };
 
-        mirror.fault(&mm, addr..addr + PAGE_SIZE, Access::Read, TIMEOUT)?;
-        let made = make();
-        let kept = mirror.lock().is_exclusive(addr);
         user::touch(&mm, addr)?;
-        let taken_back = mirror.lock().page(addr).is_none();
-        // The second time it is exclusive already.
-        let twice = [make(), make()];
-        user::munmap(addr, PAGE_SIZE)?;
-        let unmapped = mirror.lock().page(addr).is_none();
-        let gone = make();
-        drop(mirror);
+        user::read(&mm, second, &mut [0])?;
+        let own = look(addr + PAGE_SIZE)?;
+        // The huge page of zeroes, which is not the small one.
+        let zeroes = look(second)?;
+        user::mprotect(addr, PAGE_SIZE, PROT_READ)?;
+        let split = look(addr + PAGE_SIZE)?;
+        drop(notifier);
 
-        assert_eq!(made, Ok(true));
-        assert!(kept);
-        assert!(taken_back);
-        assert_eq!(twice, [Ok(true); 2]);
-        assert!(unmapped);
-        assert_eq!(gone, Err(EFAULT));
+        assert_eq!(own, Some((hmm::pmd_order(), false)));
+        assert_eq!(zeroes, Some((hmm::pmd_order(), true)));
+        assert_eq!(split, Some((0, false)));
         Ok(())
     }
 
+    #[cfg(CONFIG_X86_64)]
     #[test]
-    fn exclusive_is_checked() -> Result {
-        let mm = user::attach_mm()?;
-        let other = user::new_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
-        let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
-        let make = |mm: &MmWithUser, addr| mirror.make_exclusive(mm, addr, TIMEOUT).err();
-
-        let results = [
-            make(&mm, addr),
-            make(&mm, addr + PAGE_SIZE),
-            make(&mm, usize::MAX),
-            make(&other, addr),
-        ];
-        drop(mirror);
-
-        let einval = Some(EINVAL);
-        assert_eq!(results, [Some(EFAULT), einval, einval, einval]);
-        Ok(())
+    fn orders_are_those_of_the_architecture() {
+        assert_eq!((hmm::pmd_order(), hmm::pud_order()), (9, 18));
     }
 }

@@ -7,8 +7,6 @@ use kernel::prelude::*;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod deferring;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
-mod gup;
-#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod hmm;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod interval;

@@ -19,3 +19,16 @@ void nonblock_kunit_signal_end(void)
 	flush_signals(current);
 	disallow_signal(SIGUSR1);
 }
+
+/* As complete_signal() does for a signal that kills. */
+void nonblock_kunit_kill_begin(void)
+{
+	guard(spinlock_irq)(&current->sighand->siglock);
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_thread_flag(TIF_SIGPENDING);
+}
+
+void nonblock_kunit_kill_end(void)
+{
+	flush_signals(current);
+}

@@ -4,5 +4,7 @@
 
 void nonblock_kunit_signal_begin(void);
 void nonblock_kunit_signal_end(void);
+void nonblock_kunit_kill_begin(void);
+void nonblock_kunit_kill_end(void);
 
 #endif /* _NONBLOCK_KUNIT_SIGNAL_H */

@@ -7,6 +7,7 @@ use kernel::{
     bindings,
     error::to_result,
     mm::MmWithUser,
+    page::PAGE_SIZE,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -17,6 +18,8 @@ pub(crate) const PROT_WRITE: usize = 2;
 const MREMAP_MAYMOVE: usize = 1;
 const MREMAP_FIXED: usize = 2;
 const MADV_DONTNEED: c_int = 4;
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+const MADV_HUGEPAGE: c_int = 14;
 const MAP_PRIVATE: usize = 0x02;
 const MAP_ANONYMOUS: usize = 0x20;
 
@@ -43,7 +46,7 @@ pub(crate) fn mmap(len: usize, prot: usize) -> Result<usize> {
     };
 
     // Errors are addresses in the last page.
-    if addr > usize::MAX - kernel::page::PAGE_SIZE {
+    if addr > usize::MAX - PAGE_SIZE {
         return Err(ENOMEM);
     }
     Ok(addr)
@@ -70,6 +73,8 @@ pub(crate) fn new_mm() -> Result<ARef<MmWithUser>> {
 extern "C" {
     fn nonblock_kunit_signal_begin();
     fn nonblock_kunit_signal_end();
+    fn nonblock_kunit_kill_begin();
+    fn nonblock_kunit_kill_end();
     fn nonblock_kunit_mprotect(addr: usize, len: usize, prot: usize) -> c_long;
     fn nonblock_kunit_mremap(
         addr: usize,
@@ -80,6 +85,10 @@ extern "C" {
     ) -> c_long;
     fn nonblock_kunit_madvise(addr: usize, len: usize, advice: c_int) -> c_long;
     fn nonblock_kunit_fork() -> c_long;
+    fn nonblock_kunit_pfn(addr: usize) -> c_long;
+    fn nonblock_kunit_page_refs(addr: usize) -> c_long;
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    fn nonblock_kunit_allow_huge_pages();
 }
 
 fn checked(ret: c_long) -> Result {
@@ -106,6 +115,15 @@ pub(crate) fn dontneed(addr: usize, len: usize) -> Result {
     checked(unsafe { nonblock_kunit_madvise(addr, len, MADV_DONTNEED) })
 }
 
+/// `madvise(2)` with `MADV_HUGEPAGE`, after huge pages were allowed.
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+pub(crate) fn hugepage(addr: usize, len: usize) -> Result {
+    // SAFETY: It may be called at any time.
+    unsafe { nonblock_kunit_allow_huge_pages() };
+    // SAFETY: The current task has an address space, see `attach_mm()`.
+    checked(unsafe { nonblock_kunit_madvise(addr, len, MADV_HUGEPAGE) })
+}
+
 /// `fork(2)`; the child exits at once.
 pub(crate) fn fork() -> Result {
     // SAFETY: As above.
@@ -114,7 +132,42 @@ pub(crate) fn fork() -> Result {
 
 /// Writes to a page, as its process does.
 pub(crate) fn touch(mm: &MmWithUser, addr: usize) -> Result {
-    mm.mmap_read_lock().get_user_page_mut(addr)?.write(0, &[1])
+    write(mm, addr, &[1])
+}
+
+/// Writes to memory, as its process does.
+pub(crate) fn write(mm: &MmWithUser, addr: usize, bytes: &[u8]) -> Result {
+    let ptr = bytes.as_ptr().cast_mut();
+    access(mm, addr, ptr, bytes.len(), bindings::FOLL_WRITE)
+}
+
+/// Reads memory, as its process does. Where there is none yet, it gets zeroes that are shared.
+pub(crate) fn read(mm: &MmWithUser, addr: usize, bytes: &mut [u8]) -> Result {
+    access(mm, addr, bytes.as_mut_ptr(), bytes.len(), 0)
+}
+
+fn access(mm: &MmWithUser, addr: usize, ptr: *mut u8, len: usize, flags: c_uint) -> Result {
+    // SAFETY: The address space has users. `ptr` is for `len` bytes, and they are only written to
+    // without `FOLL_WRITE`.
+    let done =
+        unsafe { bindings::access_remote_vm(mm.as_raw(), addr, ptr.cast(), len as c_int, flags) };
+
+    if done as usize != len {
+        return Err(EFAULT);
+    }
+    Ok(())
+}
+
+/// Returns the page frame number of a page that the test has, if it is there.
+pub(crate) fn pfn(addr: usize) -> Option<usize> {
+    // SAFETY: The current task has an address space, see `attach_mm()`.
+    usize::try_from(unsafe { nonblock_kunit_pfn(addr) }).ok()
+}
+
+/// Returns how many references there are to a page that the test has, if it is there.
+pub(crate) fn page_refs(addr: usize) -> Option<usize> {
+    // SAFETY: As above.
+    usize::try_from(unsafe { nonblock_kunit_page_refs(addr) }).ok()
 }
 
 /// Runs `f` while a signal is pending for the current task.
@@ -124,5 +177,15 @@ pub(crate) fn with_signal_pending<R>(f: impl FnOnce() -> R) -> R {
     let ret = f();
     // SAFETY: As above.
     unsafe { nonblock_kunit_signal_end() };
+    ret
+}
+
+/// Runs `f` while the current task is being killed.
+pub(crate) fn while_killed<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: The current task is that of the test, which has no signals of its own.
+    unsafe { nonblock_kunit_kill_begin() };
+    let ret = f();
+    // SAFETY: As above.
+    unsafe { nonblock_kunit_kill_end() };
     ret
 }

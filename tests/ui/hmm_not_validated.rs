@@ -13,6 +13,7 @@ use kernel::mm::hmm::{
     self,
     Access,
     Entry,
+    Request,
     Slot, //
 };
 
@@ -26,14 +27,14 @@ impl Operations for Mirror {
     try_invalidate!();
 }
 
-pub fn pfn(notifier: &Notifier<Mirror>, mm: &MmWithUser, addr: usize) -> Result<usize> {
+pub fn pfn(notifier: &Notifier<Mirror>, addr: usize) -> Result<usize> {
     let mut slots = [Slot::EMPTY];
-    let range = hmm::Range::new(addr, &mut slots)?;
+    let request = Request::new(addr, &mut slots)?;
     #[cfg(refused)]
     return Ok(slots[0].pfn());
     #[cfg(not(refused))]
     {
-        let mut valid = range.fault(notifier, mm, Access::Read, hmm::DEFAULT_TIMEOUT)?;
+        let mut valid = request.fault(notifier, Access::Read, hmm::DEFAULT_TIMEOUT)?;
         match valid.split().1.next() {
             Some((_, Entry::Mapped(page))) => Ok(page.pfn()),
             _ => Err(EFAULT),

@@ -84,10 +84,11 @@ ktap_test_result "the drivers are not loaded together" refused_beside
 # It has memory of its own. And it enters a page that was made exclusive without
 # asking whether the process still has it; by the time of the next read it may
 # be somebody else's. It reads memory of which the kernel has no map. And it
-# does not mark what it writes to.
+# does not mark what it writes to, and does not look at signals.
 ktap_test_result "the C driver is tested" run test_hmm \
 	-T there_is_no_memory_of_the_device -T churn \
-	-T secret_memory_stays_secret -T what_is_written_is_kept
+	-T secret_memory_stays_secret -T what_is_written_is_kept \
+	-T signal_ends_a_long_snapshot
 ktap_test_result "the Rust driver is tested" run rust_hmm_mirror
 
 echo "# | $(printf "%-34s %-4s %s" "test of HMM" C Rust)"

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -356,6 +357,40 @@ TEST_F(hmm, memory_is_reaped)
 	close(pidfd);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+static void ignore(int sig)
+{
+}
+
+/* What the process asks for may take minutes. The C driver goes on until then. */
+TEST_F(hmm, signal_ends_a_long_snapshot)
+{
+	const size_t part = 2UL << 20, parts = 256;
+	struct itimerval timer = { { 0, 50000 }, { 0, 50000 } };
+	struct sigaction action = { .sa_handler = ignore };
+	int file = memfd_create("result", 0);
+	char *result;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, part));
+	result = mmap(NULL, parts * part, PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, result);
+	/* Room for a byte of each page, without the memory for it. */
+	for (size_t i = 0; i < parts; i++)
+		ASSERT_NE(MAP_FAILED, mmap(result + i * part, part,
+					   PROT_READ | PROT_WRITE,
+					   MAP_SHARED | MAP_FIXED, file, 0));
+
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	EXPECT_EQ(-EINTR, command(self->fd, HMM_DMIRROR_SNAPSHOT,
+				  (void *)self->page, result, parts * part));
+	timer = (struct itimerval) {};
+	setitimer(ITIMER_REAL, &timer, NULL);
+	munmap(result, parts * part);
+	close(file);
 }
 
 /* The Rust driver says so; the C one does it. */

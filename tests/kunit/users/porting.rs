@@ -21,24 +21,16 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::{
-        gup::{
-            UserPage,
-            UserPageMut, //
+        hmm::{
+            self,
+            Access,
+            Mirror,
+            Pages, //
         },
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        },
+        untagged_addr,
         MmWithUser, //
     },
     new_mutex,
-    nonblock::NonBlockGuard,
     page::{
         page_align,
         PAGE_MASK,
@@ -46,10 +38,8 @@ use kernel::{
     },
     prelude::*,
     sync::{
-        lock::mutex::MutexBackend,
         Arc,
-        Mutex,
-        MutexGuard, //
+        Mutex, //
     },
     uaccess::UserSlice, //
 };
@@ -78,234 +68,89 @@ impl kernel::InPlaceModule for OdpModule {
     }
 }
 
-/// What the device wants to do with the memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-}
-
-/// A page of the process, which the device may use.
-enum Entry {
-    ReadOnly(UserPage),
-    Writable(UserPageMut),
-}
-
-impl Entry {
-    /// Looks up the page at an address, and faults it in if need be.
-    fn look_up(mm: &MmWithUser, addr: usize, access: Access) -> Result<Self> {
-        let mmap = mm.mmap_read_lock();
-
-        Ok(match access {
-            Access::Read => Self::ReadOnly(mmap.get_user_page(addr)?),
-            Access::Write => Self::Writable(mmap.get_user_page_mut(addr)?),
-        })
-    }
-
-    fn allows(&self, access: Access) -> bool {
-        access == Access::Read || matches!(self, Self::Writable(_))
-    }
-
-    fn read(&self, offset: usize, buf: &mut [u8]) -> Result {
-        match self {
-            Self::ReadOnly(page) => page.read(offset, buf),
-            Self::Writable(page) => page.read(offset, buf),
-        }
-    }
-
-    fn write(&self, offset: usize, buf: &[u8]) -> Result {
-        match self {
-            Self::ReadOnly(_) => Err(EFAULT),
-            Self::Writable(page) => page.write(offset, buf),
-        }
-    }
-}
-
-/// The page table of the device.
-struct Table {
-    /// The number of the first page.
-    first: usize,
-    entries: KVVec<Option<Entry>>,
-}
-
-impl Table {
-    fn new(bounds: &Range<usize>) -> Result<Self> {
-        let len = bounds.len() / PAGE_SIZE;
-        let flags = GFP_KERNEL | __GFP_NOWARN;
-        let mut entries = KVVec::with_capacity(len, flags)?;
-
-        for _ in 0..len {
-            entries.push(None, flags)?;
-        }
-        Ok(Self {
-            first: bounds.start / PAGE_SIZE,
-            entries,
-        })
-    }
-
-    /// Enters pages, beginning with the number `first`.
-    fn map(&mut self, first: usize, found: KVec<Entry>) {
-        for (page, entry) in (first..).zip(found) {
-            self.entries[page - self.first] = Some(entry);
-        }
-    }
-
-    /// Removes pages, by their numbers.
-    fn unmap(&mut self, pages: Range<usize>) {
-        for page in pages {
-            self.entries[page - self.first] = None;
-        }
-    }
-
-    /// Whether one of the pages has to be looked up.
-    fn needs_fault(&self, mut pages: Range<usize>, access: Access) -> bool {
-        pages.any(|page| match &self.entries[page - self.first] {
-            Some(entry) => !entry.allows(access),
-            None => true,
-        })
-    }
-
-    /// Calls `f` with each page of `range`, the offset into it, and the part of `range` that it is.
-    fn for_each(
-        &self,
-        range: Range<usize>,
-        mut f: impl FnMut(&Entry, usize, Range<usize>) -> Result,
-    ) -> Result {
-        let mut addr = range.start;
-        while addr < range.end {
-            let end = cmp::min((addr & PAGE_MASK) + PAGE_SIZE, range.end);
-            let entry = &self.entries[addr / PAGE_SIZE - self.first];
-            let part = addr - range.start..end - range.start;
-
-            f(entry.as_ref().ok_or(EFAULT)?, addr & !PAGE_MASK, part)?;
-            addr = end;
-        }
-        Ok(())
-    }
-}
-
-/// A memory region.
-#[pin_data]
-struct Region {
-    /// Made of whole pages.
-    bounds: Range<usize>,
-    #[pin]
-    umem: Mutex<Table>,
-}
-
-impl Operations for Region {
-    type State = Table;
-    type Backend = MutexBackend;
-    type Refusal = WouldBlock;
-
-    fn lock(&self) -> &Mutex<Table> {
-        &self.umem
-    }
-
-    fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let pages = op.pages();
-        let (mut table, done) = op.lock();
-        table.unmap(pages);
-        done
-    }
-
-    fn try_invalidate<'op>(
-        &'op self,
-        op: TryInvalidation<'op, Self>,
-        _nb: &NonBlockGuard,
-    ) -> Result<Invalidated<'op>, WouldBlock> {
-        let pages = op.pages();
-        let (mut table, done) = op.try_lock()?;
-        table.unmap(pages);
-        Ok(done)
-    }
-}
+/// A memory region, with the pages that the device uses.
+type Region = Mirror;
 
 /// Registers a range of an address space.
-fn register(mm: &MmWithUser, addr: usize, len: usize) -> Result<Arc<Notifier<Region>>> {
+fn register(mm: &MmWithUser, addr: usize, len: usize) -> Result<Arc<Region>> {
     let end = addr.checked_add(len).and_then(page_align);
     let range = addr & PAGE_MASK..end.ok_or(EOVERFLOW)?;
-    let table = Table::new(&range)?;
 
-    let bounds = range.clone();
-    let region = try_pin_init!(Region {
-        bounds,
-        umem <- new_mutex!(table),
-    });
-    Arc::pin_init(Notifier::new(mm, range, region), GFP_KERNEL)
+    Arc::pin_init(Mirror::new(mm, range, Ok(())), GFP_KERNEL)
 }
 
-/// Looks up pages of the region, and returns with the mutex held: they are valid until it is
-/// released.
-fn fault_and_lock<'a>(
-    region: &'a Notifier<Region>,
-    pages: Range<usize>,
-    access: Access,
-) -> Result<MutexGuard<'a, Table>> {
-    let mm = region.mm().mmget_not_zero().ok_or(EINVAL)?;
-    let mm = MmWithUser::into_mmput_async(mm);
-    let mut found = KVec::with_capacity(pages.len(), GFP_KERNEL)?;
-
-    loop {
-        let seq = region.read_begin();
-        for page in pages.clone() {
-            found.push(Entry::look_up(&mm, page * PAGE_SIZE, access)?, GFP_KERNEL)?;
-        }
-        if let Some(mut table) = seq.lock() {
-            table.map(pages.start, found);
-            return Ok(table);
-        }
-
-        found.clear();
-        if kernel::current!().signal_pending() {
-            return Err(EINTR);
-        }
-    }
-}
-
-/// Like [`fault_and_lock`], but only looks up pages if one is missing.
-fn map_and_lock<'a>(
-    region: &'a Notifier<Region>,
-    range: &Range<usize>,
-    access: Access,
-) -> Result<MutexGuard<'a, Table>> {
-    let bounds = &region.bounds;
+/// Returns the page table, locked, when it has all pages of a range: they are valid until it is
+/// unlocked.
+fn map_and_lock<'a>(region: &'a Region, range: &Range<usize>, access: Access) -> Result<Pages<'a>> {
+    let bounds = region.range();
     if range.is_empty() || range.start < bounds.start || range.end > bounds.end {
         return Err(EFAULT);
     }
 
-    let pages = range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE);
-    let table = region.umem.lock();
-    if !table.needs_fault(pages.clone(), access) {
-        return Ok(table);
+    let pages = range.start & PAGE_MASK..page_align(range.end).ok_or(EFAULT)?;
+    loop {
+        let table = region.lock();
+        if !needs_fault(&table, pages.clone(), access) {
+            return Ok(table);
+        }
+        drop(table);
+
+        // The process may take its memory back faster than it is looked up.
+        if kernel::current!().signal_pending() {
+            return Err(EINTR);
+        }
+        region.fault_unlocked(pages.clone(), access, Some(hmm::DEFAULT_TIMEOUT))?;
     }
-    drop(table);
-    fault_and_lock(region, pages, access)
+}
+
+/// Returns whether one of the pages has to be looked up.
+fn needs_fault(table: &Pages<'_>, pages: Range<usize>, access: Access) -> bool {
+    pages.step_by(PAGE_SIZE).any(|addr| match access {
+        Access::Read => table.page(addr).is_none(),
+        Access::Write => table.page_mut(addr).is_none(),
+    })
+}
+
+/// Calls `f` with each address of `range` at which a page begins or the range does, and with the
+/// part of the range that is in that page.
+fn for_each_page(range: Range<usize>, mut f: impl FnMut(usize, Range<usize>) -> Result) -> Result {
+    let mut addr = range.start;
+
+    while addr < range.end {
+        let end = cmp::min((addr & PAGE_MASK) + PAGE_SIZE, range.end);
+        f(addr, addr - range.start..end - range.start)?;
+        addr = end;
+    }
+    Ok(())
 }
 
 /// Reads from the region.
-fn read(region: &Notifier<Region>, addr: usize, buf: &mut [u8]) -> Result {
+fn read(region: &Region, addr: usize, buf: &mut [u8]) -> Result {
     let range = addr..addr.checked_add(buf.len()).ok_or(EFAULT)?;
     let table = map_and_lock(region, &range, Access::Read)?;
 
-    table.for_each(range, |entry, offset, part| {
-        entry.read(offset, &mut buf[part])
+    for_each_page(range, |addr, part| {
+        let page = table.page(addr).ok_or(EFAULT)?;
+        page.read(addr & !PAGE_MASK, &mut buf[part])
     })
 }
 
 /// Writes to the region.
-fn write(region: &Notifier<Region>, addr: usize, buf: &[u8]) -> Result {
+fn write(region: &Region, addr: usize, buf: &[u8]) -> Result {
     let range = addr..addr.checked_add(buf.len()).ok_or(EFAULT)?;
     let table = map_and_lock(region, &range, Access::Write)?;
 
-    table.for_each(range, |entry, offset, part| entry.write(offset, &buf[part]))
+    for_each_page(range, |addr, part| {
+        let page = table.page_mut(addr).ok_or(EFAULT)?;
+        page.write(addr & !PAGE_MASK, &buf[part])
+    })
 }
 
 /// An open file.
 #[pin_data]
 struct Device {
     #[pin]
-    region: Mutex<Option<Arc<Notifier<Region>>>>,
+    region: Mutex<Option<Arc<Region>>>,
 }
 
 // The arguments of the ioctls, whose fields are all `__u64`.
@@ -352,7 +197,8 @@ impl Device {
         if region.is_some() {
             return Err(EBUSY);
         }
-        *region = Some(register(mm, addr.try_into()?, len.try_into()?)?);
+        let addr = untagged_addr(addr.try_into()?);
+        *region = Some(register(mm, addr, len.try_into()?)?);
         Ok(())
     }
 
@@ -368,19 +214,15 @@ impl Device {
         let [addr, len, data] = user_slice(arg, size_of::<CopyArg>())
             .reader()
             .read::<CopyArg>()?;
-        let (mut addr, len) = (usize::try_from(addr)?, usize::try_from(len)?);
+        let (mut addr, len) = (untagged_addr(addr.try_into()?), usize::try_from(len)?);
         let (mut reader, mut writer) = user_slice(data.try_into()?, len).reader_writer();
 
         let region = self.region.lock().clone().ok_or(ENXIO)?;
         let mut buf = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
         let mut left = len;
         while left != 0 {
-            if kernel::current!().signal_pending() {
-                return Err(EINTR);
-            }
-
             let part = &mut buf[..cmp::min(left, PAGE_SIZE)];
-            // User memory is not accessed under the mutex of the region, which callbacks take.
+            // User memory is not accessed under the lock of the region, which callbacks take.
             match access {
                 Access::Read => {
                     read(&region, addr, part)?;
@@ -408,7 +250,8 @@ mod tests {
     use super::{
         super::{
             Process,
-            LEFT, //
+            LEFT,
+            PAGES, //
         },
         *, //
     };
@@ -417,15 +260,15 @@ mod tests {
         user, //
     };
 
-    fn register_all(process: &Process) -> Result<Arc<Notifier<Region>>> {
+    fn register_all(process: &Process) -> Result<Arc<Region>> {
         register(&process.mm, process.memory.start, process.memory.len())
     }
 
-    /// Which pages of the region the device uses, as bits.
-    fn used(region: &Notifier<Region>) -> u8 {
-        let table = region.umem.lock();
-        let entries = table.entries.iter().enumerate();
-        entries.fold(0, |bits, (n, entry)| bits | u8::from(entry.is_some()) << n)
+    /// Returns which pages of the process the device uses, as bits.
+    fn used(region: &Region, process: &Process) -> u8 {
+        let table = region.lock();
+        let is_used = |n| table.page(process.memory.start + n * PAGE_SIZE).is_some();
+        (0..PAGES).fold(0, |bits, n| bits | u8::from(is_used(n)) << n)
     }
 
     #[test]
@@ -437,11 +280,8 @@ mod tests {
 
         write(&region, border - 2, b"four")?;
         read(&region, border - 2, &mut back)?;
-        let used = used(&region);
-        let mmap = process.mm.mmap_read_lock();
-        let page = mmap.get_user_page(border);
-        drop(mmap);
-        page?.read(0, &mut second)?;
+        let used = used(&region, &process);
+        user::read(&process.mm, border, &mut second)?;
         drop(region);
 
         assert_eq!(&back, b"four");
@@ -469,7 +309,7 @@ mod tests {
         assert_eq!(last, Ok(()));
         assert_eq!(beyond, Err(EFAULT));
         assert_eq!(readable, Ok(()));
-        assert_eq!(writable, Err(EFAULT));
+        assert_eq!(writable, Err(EPERM));
         assert_eq!(empty, Some(EINVAL));
         assert_eq!(endless, Some(EOVERFLOW));
         Ok(())
@@ -481,8 +321,8 @@ mod tests {
         let region = register_all(&process)?;
 
         let mapped = map_and_lock(&region, &process.memory, Access::Write).map(drop);
-        let before = used(&region);
-        let after = process.change(|| used(&region))?;
+        let before = used(&region, &process);
+        let after = process.change(|| used(&region, &process))?;
         drop(region);
 
         assert_eq!(mapped, Ok(()));
@@ -492,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_while_a_fault_has_the_mutex() -> Result {
+    fn refuses_while_the_device_uses_the_pages() -> Result {
         let process = Process::new()?;
         let region = register_all(&process)?;
         let reap = || invalidate::nonblock(&process.mm, 0, usize::MAX);
@@ -500,9 +340,9 @@ mod tests {
         let table = map_and_lock(&region, &process.memory, Access::Read)?;
         let refused = reap();
         drop(table);
-        let kept = used(&region);
+        let kept = used(&region, &process);
         let reaped = reap();
-        let left = used(&region);
+        let left = used(&region, &process);
         drop(region);
 
         assert_eq!(refused, Err(EAGAIN));
@@ -521,7 +361,7 @@ mod tests {
         let fault = read(&region, 0, &mut [0]);
         drop(region);
 
-        assert_eq!(fault, Err(EINVAL));
+        assert_eq!(fault, Err(EFAULT));
         Ok(())
     }
 }

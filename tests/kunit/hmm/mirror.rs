@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for `kernel::mm::hmm::Mirror`.
+
+use super::*;
+use core::ops;
+use kernel::mm::{
+    hmm::{
+        Device,
+        Mirror, //
+    },
+    MmWithUser, //
+};
+
+/// Returns a mirror without a device.
+pub(super) fn mirror(mm: &MmWithUser, range: ops::Range<usize>) -> Result<Pin<KBox<Mirror>>> {
+    mirror_for(mm, range, ())
+}
+
+pub(super) fn mirror_for<D: Device>(
+    mm: &MmWithUser,
+    range: ops::Range<usize>,
+    device: D,
+) -> Result<Pin<KBox<Mirror<D>>>> {
+    KBox::try_pin_init(Mirror::new(mm, range, Ok(device)), GFP_KERNEL)
+}
+
+#[kunit_tests(rust_mm_hmm_mirror)]
+mod tests {
+    use super::*;
+    use crate::{
+        invalidate,
+        user, //
+    };
+    use kernel::{
+        bindings,
+        mm::{
+            hmm::{
+                Access,
+                Removal,
+                Removed,
+                TryRemoval, //
+            },
+            mmu_notifier::{
+                Event,
+                WouldBlock, //
+            }, //
+        },
+        nonblock::NonBlockGuard,
+        page::{
+            PAGE_MASK,
+            PAGE_SIZE, //
+        },
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
+    };
+
+    /// A letter for each of 40 pages, which are more than are looked up at once.
+    fn table(mirror: &Mirror, addr: usize) -> [u8; 40] {
+        let pages = mirror.lock();
+
+        core::array::from_fn(|page| {
+            let addr = addr + page * PAGE_SIZE;
+            match pages.page(addr) {
+                _ if pages.is_exclusive(addr) => b'x',
+                Some(_) if pages.page_mut(addr).is_some() => b'w',
+                Some(_) => b'r',
+                None => b'-',
+            }
+        })
+    }
+
+    #[test]
+    fn follows_the_process() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(40 * PAGE_SIZE, RW)?;
+        let at = |page| addr + page * PAGE_SIZE;
+        let mirror = mirror(&mm, at(0)..at(40))?;
+        let count = || mirror.lock().count();
+
+        let looked_up = [
+            mirror.fault(at(0)..at(36), Access::Write, TIMEOUT),
+            mirror.fault_unlocked(at(36)..at(40), Access::Read, None),
+            // Those that are there are replaced.
+            mirror.fault_unlocked(at(30)..at(36), Access::Read, None),
+        ];
+        let (filled, all) = (table(&mirror, addr), count());
+        user::munmap(at(1), PAGE_SIZE)?;
+        user::dontneed(at(3), 2 * PAGE_SIZE)?;
+        user::mprotect(at(33), PAGE_SIZE, PROT_READ)?;
+        let (rest, some) = (table(&mirror, addr), count());
+        user::fork()?;
+        let (forked, none) = (table(&mirror, addr), count());
+        drop(mirror);
+
+        assert_eq!(looked_up, [Ok(36), Ok(4), Ok(6)]);
+        assert_eq!(&filled, b"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwrrrr");
+        assert_eq!(&rest, b"w-w--wwwwwwwwwwwwwwwwwwwwwwwwwwww-wwrrrr");
+        assert_eq!(forked, [b'-'; 40]);
+        assert_eq!((all, some, none), (40, 36, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn lets_go_without_blocking() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
+
+        mirror.fault(addr..addr + PAGE_SIZE, Access::Read, TIMEOUT)?;
+        let pages = mirror.lock();
+        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let kept = pages.page(addr).is_some();
+        drop(pages);
+        let reaped = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let gone = mirror.lock().page(addr).is_none();
+        drop(mirror);
+
+        assert_eq!(refused, Err(EAGAIN));
+        assert!(kept);
+        assert_eq!(reaped, Ok(()));
+        assert!(gone);
+        Ok(())
+    }
+
+    /// Takes part in the invalidations.
+    struct Witness {
+        /// The pages that both callbacks removed.
+        removed: [Atomic<usize>; 2],
+        /// How often both callbacks were called as they should be.
+        right: [Atomic<usize>; 2],
+        /// What is invalidated, and why.
+        expected: (ops::Range<usize>, Event),
+        refuses: Atomic<bool>,
+    }
+
+    impl Witness {
+        fn new(expected: (ops::Range<usize>, Event)) -> Self {
+            Self {
+                removed: [Atomic::new(0), Atomic::new(0)],
+                right: [Atomic::new(0), Atomic::new(0)],
+                expected,
+                refuses: Atomic::new(false),
+            }
+        }
+
+        fn see(&self, which: usize, seen: (ops::Range<usize>, Event)) {
+            self.right[which].fetch_add(usize::from(seen == self.expected), Relaxed);
+        }
+
+        fn seen(&self) -> [(usize, usize); 2] {
+            [0, 1].map(|i| (self.right[i].load(Relaxed), self.removed[i].load(Relaxed)))
+        }
+    }
+
+    impl Device for Witness {
+        fn invalidate<'op>(&'op self, op: Removal<'op, Self>) -> Removed<'op> {
+            self.see(0, (op.range(), op.event()));
+            let removed = op.remove();
+            self.removed[0].fetch_add(removed.pages(), Relaxed);
+            removed
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryRemoval<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Removed<'op>, WouldBlock> {
+            self.see(1, (op.range(), op.event()));
+            if self.refuses.load(Relaxed) {
+                return Err(WouldBlock);
+            }
+            let removed = op.try_remove()?;
+            self.removed[1].fetch_add(removed.pages(), Relaxed);
+            Ok(removed)
+        }
+    }
+
+    #[test]
+    fn device_takes_part() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(4 * PAGE_SIZE, RW)?;
+        let range = addr..addr + 3 * PAGE_SIZE;
+        // What the mirror has of what is invalidated.
+        let part = addr + PAGE_SIZE..range.end;
+        let witness = Witness::new((part.clone(), Event::Clear));
+        let mirror = mirror_for(&mm, range.clone(), witness)?;
+        let device = mirror.device();
+        let fill = || mirror.fault(range.clone(), Access::Write, TIMEOUT);
+        let count = || mirror.lock().count();
+
+        fill()?;
+        invalidate::blocking(&mm, part.start, part.end + PAGE_SIZE)?;
+        let (waited, left) = (device.seen(), count());
+        fill()?;
+        device.refuses.store(true, Relaxed);
+        let refused = invalidate::nonblock(&mm, part.start, part.end + PAGE_SIZE);
+        let kept = count();
+        device.refuses.store(false, Relaxed);
+        let reaped = invalidate::nonblock(&mm, part.start, part.end + PAGE_SIZE);
+        let (all, rest) = (device.seen(), count());
+        drop(mirror);
+
+        assert_eq!((waited, left), ([(1, 2), (0, 0)], 1));
+        assert_eq!((refused, kept), (Err(EAGAIN), 3));
+        assert_eq!(reaped, Ok(()));
+        assert_eq!((all, rest), ([(1, 2), (2, 2)], 1));
+        Ok(())
+    }
+
+    #[test]
+    fn keeps_only_what_it_takes_itself() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let range = addr..addr + PAGE_SIZE;
+        let mirror = mirror(&mm, range.clone())?;
+        let keeps = |event, owner: *const usize| {
+            mirror.fault(range.clone(), Access::Write, TIMEOUT)?;
+            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            Ok::<_, Error>(mirror.lock().page(addr).is_some())
+        };
+
+        // The address by which it knows itself is not told, but is that of a part of it.
+        let mut kept = [0; 2];
+        let events = [
+            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE,
+            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE,
+        ];
+        for (event, kept) in events.into_iter().zip(&mut kept) {
+            for part in 0..size_of::<Mirror>() / size_of::<usize>() {
+                let owner = core::ptr::from_ref(&*mirror).cast::<usize>();
+                *kept += usize::from(keeps(event, owner.wrapping_add(part))?);
+            }
+        }
+        drop(mirror);
+
+        assert_eq!(kept, [1, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn reads_and_writes_the_memory() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let range = addr..addr + PAGE_SIZE;
+        let mirror = mirror(&mm, range.clone())?;
+        let mut buf = [0; 2];
+
+        mirror.fault(range.clone(), Access::Read, TIMEOUT)?;
+        let read_only = mirror.lock().page_mut(addr).is_none();
+        mirror.fault(range, Access::Write, TIMEOUT)?;
+        let pages = mirror.lock();
+        let results = pages.page_mut(addr + 17).map(|page| {
+            [
+                page.write(PAGE_SIZE - 2, &[3, 4]),
+                page.write(PAGE_SIZE - 1, &[3, 4]),
+                page.write(usize::MAX, &[3, 4]),
+                page.read(PAGE_SIZE - 1, &mut buf),
+                page.read(usize::MAX, &mut buf),
+                page.read(PAGE_SIZE, &mut []),
+                page.read(PAGE_SIZE - 2, &mut buf),
+            ]
+        });
+        drop(pages);
+        let mut seen = [0; 3];
+        user::read(&mm, addr + PAGE_SIZE - 3, &mut seen)?;
+        drop(mirror);
+
+        let einval = Err(EINVAL);
+        assert!(read_only);
+        assert_eq!(
+            results,
+            Some([Ok(()), einval, einval, einval, einval, Ok(()), Ok(())])
+        );
+        assert_eq!(buf, [3, 4]);
+        assert_eq!(seen, [0, 3, 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_are_checked() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(3 * PAGE_SIZE, RW)?;
+        let at = |page| addr + page * PAGE_SIZE;
+        let mirror = mirror(&mm, at(0)..at(2))?;
+        let fault = |range| mirror.fault(range, Access::Read, TIMEOUT);
+
+        let wrong = [
+            fault(at(0) + 1..at(1)),
+            // Nothing before the end is entered.
+            fault(at(0)..at(1) + 1),
+            fault(at(1)..at(3)),
+        ];
+        let none = mirror.lock().count();
+        let right = [fault(at(0)..at(0)), fault(at(0)..at(2))];
+        let outside = mirror.lock().page(at(2)).is_none();
+        drop(mirror);
+
+        assert_eq!(wrong, [Err(EINVAL); 3]);
+        assert_eq!(none, 0);
+        assert_eq!(right, [Ok(0), Ok(2)]);
+        assert!(outside);
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_mapped_are_refused() -> Result {
+        let mm = user::attach_mm()?;
+        let mirror = mirror(&mm, 0..usize::MAX & PAGE_MASK)?;
+        let end = mm.task_size() & PAGE_MASK;
+
+        let results = [
+            mirror.fault(end..end + PAGE_SIZE, Access::Read, TIMEOUT),
+            mirror.fault_unlocked(end..end + PAGE_SIZE, Access::Read, None),
+            mirror.make_exclusive(end, TIMEOUT).map(|_| 0),
+        ];
+        drop(mirror);
+
+        assert_eq!(results, [Err(EINVAL); 3]);
+        Ok(())
+    }
+
+    // With a reference, the kernel could not split, collapse, migrate or swap out the page.
+    #[test]
+    fn has_no_reference_to_a_page() -> Result {
+        let mm = user::attach_mm()?;
+        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let range = addr..addr + PAGE_SIZE;
+        let mirror = mirror(&mm, range.clone())?;
+
+        user::touch(&mm, addr)?;
+        let before = user::page_refs(addr);
+        mirror.fault(range.clone(), Access::Read, TIMEOUT)?;
+        mirror.fault_unlocked(range, Access::Write, None)?;
+        let entered = mirror.lock().page_mut(addr).is_some();
+        let after = user::page_refs(addr);
+        drop(mirror);
+
+        assert!(before.is_some());
+        assert!(entered);
+        assert_eq!(after, before);
+        Ok(())
+    }
+}

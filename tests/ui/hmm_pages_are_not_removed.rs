@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A driver that takes part in the invalidations of a mirror cannot leave the pages in its table.
+
+//~ error[E0308]: mismatched types
+//~ expected `Removed<'_>`, found `()`
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+use kernel::{
+    mm::hmm::{
+        Device,
+        Removal,
+        Removed, //
+    },
+    prelude::*, //
+};
+
+struct Driver;
+
+impl Device for Driver {
+    fn invalidate<'op>(&'op self, op: Removal<'op, Self>) -> Removed<'op> {
+        #[cfg(refused)]
+        return ();
+        op.remove()
+    }
+}

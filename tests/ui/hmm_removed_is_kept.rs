@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The evidence that pages were removed is that of one call.
+
+//~ error: lifetime may not live long enough
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+use kernel::{
+    mm::hmm::{
+        Device,
+        Removal,
+        Removed, //
+    },
+    prelude::*, //
+};
+
+struct Driver;
+
+impl Driver {
+    #[cfg(refused)]
+    fn keep<'op>(removed: Removed<'op>) -> Removed<'static> {
+        removed
+    }
+
+    #[cfg(not(refused))]
+    fn keep<'op>(removed: Removed<'op>) -> Removed<'op> {
+        removed
+    }
+}
+
+impl Device for Driver {
+    fn invalidate<'op>(&'op self, op: Removal<'op, Self>) -> Removed<'op> {
+        Self::keep(op.remove())
+    }
+}

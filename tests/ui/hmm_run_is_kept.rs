@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A run of pages cannot be used after the lock is released.
+
+//~ error[E0505]: cannot move out of `valid` because it is borrowed
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+use kernel::mm::hmm::Valid;
+
+struct Mirror {
+    pages: Mutex<usize>,
+}
+
+impl Operations for Mirror {
+    types!();
+    invalidate!();
+    try_invalidate!();
+}
+
+pub fn first_page(mut valid: Valid<'_, Mirror>) -> Option<usize> {
+    let run = valid.split().1.runs().next()?;
+    #[cfg(refused)]
+    drop(valid);
+    Some(run.pfn())
+}
