@@ -49,7 +49,8 @@ series: setup
 series-build: setup
 	@$(python) tools/series.py build
 
-bench: setup
+bench:
+	@tools/setup bench
 	@$(python) tools/bench.py $(if $(CASE),"$(CASE)")
 
 setup:

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What MMU notifiers cost in C and in Rust: both are made to do the same, in
- * turns, several times, and each line of the log says what one case cost one
- * of them. The unit is that of the clock, see bench_clock(). tools/bench.py
- * boots it and does the sums.
+ * turns, several times. Each line of the log has the cost of one case for one
+ * of them, in the unit of bench_clock().
  */
 
 #define pr_fmt(fmt) "bench: " fmt
 
 #include <kunit/test.h>
+#include <linux/glob.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mmu_notifier.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 #include <linux/sort.h>
 #include <linux/timex.h>
@@ -67,35 +68,57 @@ struct side {
 
 /**
  * struct layout - what there is when something is measured
- * @kind: gives the kind of a twin's notifiers
  * @bytes: bytes of memory that are mapped and invalidated
- * @hits: interval notifiers in it, one page each
+ * @hits: notifiers in it, one page each
  * @others: the other notifiers of the address space
  */
 struct layout {
-	const struct kind *(*kind)(const struct twin *twin);
 	unsigned long bytes;
 	unsigned int hits;
 	unsigned int others;
 };
 
 /**
- * struct step - something that is measured
- * @name: what it is called in the table
- * @before: what has to be done each time before it
+ * enum vary - what a case is measured with several numbers of
+ * @NOTHING: it is measured once
+ * @OTHERS: other notifiers of the address space
+ * @SIZE_AND_HITS: bytes that are invalidated, and notifiers in them
+ */
+enum vary { NOTHING, OTHERS, SIZE_AND_HITS };
+
+/**
+ * struct bench_case - something that is measured
+ * @name: its name in all results
+ * @table: where it is shown: its cost without the core in "callbacks", all of
+ *	it in "operations", by the number of intervals in "intervals"
+ * @kind: gives the kind of a twin's notifiers
+ * @hits: notifiers in the memory that is invalidated, unless they vary
  * @work: what is measured
+ * @vary: what varies
+ * @before: what has to be done each time before @work
  * @after: what has to be done each time after it
  * @around: calls the function that it is passed
- * @batch: how often @work is done each time
+ * @once: @work can be done only once each time
+ * @silent: no notifier is called, or each refuses
  */
-struct step {
+struct bench_case {
 	const char *name;
-	void (*before)(struct side *side);
+	const char *table;
+	const struct kind *(*kind)(const struct twin *twin);
+	unsigned int hits;
 	void (*work)(struct side *side);
+	enum vary vary;
+	void (*before)(struct side *side);
 	void (*after)(struct side *side);
 	void (*around)(struct side *side, void (*f)(void *arg), void *arg);
-	unsigned int batch;
+	bool once;
+	bool silent;
 };
+
+/* A pattern: which cases are measured. */
+static char *only = "*";
+module_param(only, charp, 0);
+MODULE_PARM_DESC(only, "Measure only the cases that this pattern matches");
 
 struct sample {
 	struct side *side;
@@ -111,11 +134,11 @@ struct sample {
  */
 #ifdef CONFIG_UML
 #define bench_clock()	os_nsecs()
-#define MORE		100
+#define BATCH		10000
 #define REPS		101
 #else
 #define bench_clock()	get_cycles()
-#define MORE		1
+#define BATCH		100
 #define REPS		11
 #endif
 
@@ -140,10 +163,10 @@ static int compare(const void *a, const void *b)
 }
 
 static void measure(struct kunit *test, struct side *sides,
-		    const struct layout *layout, const struct step *step)
+		    const struct layout *layout, const struct bench_case *c)
 {
 	bool few = layout->hits == MOST || layout->others == MOST;
-	unsigned int batch = step->batch > 1 ? step->batch * MORE : 1;
+	unsigned int batch = c->once ? 1 : BATCH;
 	unsigned int reps = few ? 5 : REPS, rep, who;
 	u64 *costs;
 
@@ -157,32 +180,32 @@ static void measure(struct kunit *test, struct side *sides,
 			struct side *side = &sides[max(who, 1)];
 			struct sample sample = {
 				.side = side,
-				.work = twins[who] ? step->work : nothing,
+				.work = twins[who] ? c->work : nothing,
 				.batch = batch,
 			};
 
 			kthread_use_mm(side->mm);
-			if (twins[who] && step->before)
-				step->before(side);
-			if (twins[who] && step->around)
-				step->around(side, run, &sample);
+			if (twins[who] && c->before)
+				c->before(side);
+			if (twins[who] && c->around)
+				c->around(side, run, &sample);
 			else
 				run(&sample);
-			if (twins[who] && step->after)
-				step->after(side);
+			if (twins[who] && c->after)
+				c->after(side);
 			kthread_unuse_mm(side->mm);
 			costs[who * reps + rep] = sample.cost;
 		}
 	}
 
 	for (who = 0; who < ARRAY_SIZE(twins); who++) {
-		u64 *own = &costs[who * reps];
+		u64 *sorted = &costs[who * reps];
 
-		sort(own, reps, sizeof(*own), compare, NULL);
-		pr_info("cost: case=%s bytes=%lu hits=%u others=%u who=%s batch=%u q1=%llu median=%llu q3=%llu\n",
-			step->name, layout->bytes, layout->hits, layout->others,
-			twins[who] ? twins[who]->name : "loop", batch,
-			own[reps / 4], own[reps / 2], own[reps * 3 / 4]);
+		sort(sorted, reps, sizeof(*sorted), compare, NULL);
+		pr_info("cost: table=%s case=%s bytes=%lu hits=%u others=%u who=%s batch=%u q1=%llu median=%llu q3=%llu\n",
+			c->table, c->name, layout->bytes, layout->hits,
+			layout->others, twins[who] ? twins[who]->name : "loop",
+			batch, sorted[reps / 4], sorted[reps / 2], sorted[reps * 3 / 4]);
 	}
 	kunit_kfree(test, costs);
 }
@@ -255,9 +278,10 @@ static const struct kind *arch(const struct twin *twin)
 	return &twin->arch;
 }
 
-static bool is_interval(const struct layout *layout)
+static bool is_interval(const struct side *side)
 {
-	return layout->kind == interval || layout->kind == two_pass;
+	return side->kind == interval(side->twin) ||
+	       side->kind == two_pass(side->twin);
 }
 
 /*
@@ -285,7 +309,7 @@ static int fill(struct side *side, const struct layout *layout)
 	unsigned int count = layout->hits + layout->others, i;
 	int ret;
 
-	if (is_interval(layout)) {
+	if (is_interval(side)) {
 		for (; side->count < count; side->count++)
 			insert(side, side->count,
 			       place(side, layout, side->count));
@@ -324,12 +348,12 @@ static void empty(struct side *side, const struct layout *layout)
 }
 
 static int set_up(struct side *side, const struct twin *twin,
-		  const struct layout *layout)
+		  const struct kind *kind, const struct layout *layout)
 {
 	int ret;
 
 	side->twin = twin;
-	side->kind = layout->kind(twin);
+	side->kind = kind;
 	/* As if each was allocated by itself. */
 	side->stride = L1_CACHE_ALIGN(side->kind->size);
 	side->size = layout->bytes;
@@ -358,8 +382,8 @@ static void tear_down(struct side *side, const struct layout *layout)
 	kvfree(side->slots);
 }
 
-static void measure_steps(struct kunit *test, const struct layout *layout,
-			  const struct step *steps, size_t len)
+static void measure_layout(struct kunit *test, const struct bench_case *c,
+			   const struct layout *layout)
 {
 	struct side *sides = kunit_kcalloc(test, ARRAY_SIZE(twins),
 					   sizeof(*sides), GFP_KERNEL);
@@ -368,10 +392,9 @@ static void measure_steps(struct kunit *test, const struct layout *layout,
 
 	KUNIT_ASSERT_NOT_NULL(test, sides);
 	for (who = 1; who < ARRAY_SIZE(twins); who++)
-		KUNIT_ASSERT_EQ(test, 0,
-				set_up(&sides[who], twins[who], layout));
-	for (i = 0; i < len; i++)
-		measure(test, sides, layout, &steps[i]);
+		KUNIT_ASSERT_EQ(test, 0, set_up(&sides[who], twins[who],
+						c->kind(twins[who]), layout));
+	measure(test, sides, layout, c);
 	for (who = 1; who < ARRAY_SIZE(twins); who++) {
 		struct side *side = &sides[who];
 
@@ -382,7 +405,7 @@ static void measure_steps(struct kunit *test, const struct layout *layout,
 
 	/* Else it was not the same that was measured. */
 	KUNIT_EXPECT_EQ(test, work[2], work[3]);
-	KUNIT_EXPECT_EQ(test, !work[2], !layout->hits);
+	KUNIT_EXPECT_EQ(test, !work[2], c->silent || !layout->hits);
 }
 
 /* A non-blocking section. */
@@ -390,18 +413,6 @@ static void measure_steps(struct kunit *test, const struct layout *layout,
 static void do_section(struct side *side)
 {
 	side->twin->section();
-}
-
-static void section(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "section", .work = do_section, .batch = 1000 },
-	};
-	static const struct layout layout = {
-		.kind = interval, .bytes = PAGE_SIZE,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
 }
 
 /* Registration, in the midst of the others. */
@@ -423,45 +434,6 @@ static void do_insert_middle(struct side *side)
 			     (side->count / 2 + 1UL) * PAGE_SIZE;
 
 	side->kind->insert(spare(side), side->mm, addr, addr + PAGE_SIZE);
-}
-
-static void register_interval(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "interval-insert", .work = do_insert_middle,
-		  .after = do_remove, .batch = 1 },
-		{ .name = "interval-remove", .before = do_insert_middle,
-		  .work = do_remove, .batch = 1 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(counts); i++) {
-		struct layout layout = {
-			.kind = interval, .bytes = PAGE_SIZE,
-			.others = counts[i],
-		};
-
-		measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-	}
-}
-
-static void register_list(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "list-register", .work = do_insert,
-		  .after = do_remove, .batch = 1 },
-		{ .name = "list-unregister", .before = do_insert,
-		  .work = do_remove, .batch = 1 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(counts); i++) {
-		struct layout layout = {
-			.kind = list, .bytes = PAGE_SIZE, .others = counts[i],
-		};
-
-		measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-	}
 }
 
 /* Invalidations. */
@@ -511,87 +483,9 @@ static void unprotect_and_touch(struct side *side)
 	touch(side);
 }
 
-static void invalidate(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "invalidate", .work = do_invalidate, .batch = 1 },
-		{ .name = "madvise", .before = touch, .work = do_dontneed,
-		  .batch = 1 },
-		{ .name = "mprotect", .before = unprotect_and_touch,
-		  .work = do_protect, .after = unprotect, .batch = 1 },
-		{ .name = "munmap", .work = unmap_memory,
-		  .after = map_and_touch, .batch = 1 },
-	};
-	unsigned int i, j;
-
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (j = 0; j < ARRAY_SIZE(hits); j++) {
-			/* With another, or there might be no tree. */
-			struct layout layout = {
-				.kind = interval, .bytes = sizes[i],
-				.hits = hits[j], .others = 1,
-			};
-
-			measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-		}
-	}
-}
-
-/* One that is hit has to be found among others. */
-static void find(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "find", .work = do_invalidate, .batch = 100 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(counts); i++) {
-		struct layout layout = {
-			.kind = interval, .bytes = PAGE_SIZE, .hits = 1,
-			.others = counts[i],
-		};
-
-		measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-	}
-}
-
-/* Callbacks: what they cost is what is left without the core. */
-
 static void around_locked(struct side *side, void (*f)(void *arg), void *arg)
 {
 	side->twin->locked(slot(side, 0), f, arg);
-}
-
-static void callback_interval(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "interval-invalidate", .work = do_invalidate,
-		  .batch = 100 },
-		{ .name = "interval-nonblock", .work = do_invalidate_nonblock,
-		  .batch = 100 },
-		{ .name = "interval-refused", .work = do_invalidate_nonblock,
-		  .around = around_locked, .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = interval, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-}
-
-static void callback_two_pass(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "two-pass-invalidate", .work = do_invalidate,
-		  .batch = 100 },
-		{ .name = "two-pass-nonblock", .work = do_invalidate_nonblock,
-		  .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = two_pass, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
 }
 
 static void do_clear_flush_young(struct side *side)
@@ -610,58 +504,10 @@ static void do_test_young(struct side *side)
 	mmu_notifier_test_young(side->mm, side->addr);
 }
 
-static void callback_list(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "list-start", .work = do_invalidate, .batch = 100 },
-		{ .name = "list-try-start", .work = do_invalidate_nonblock,
-		  .batch = 100 },
-		{ .name = "list-clear-flush-young",
-		  .work = do_clear_flush_young, .batch = 100 },
-		{ .name = "list-clear-young", .work = do_clear_young,
-		  .batch = 100 },
-		{ .name = "list-test-young", .work = do_test_young,
-		  .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = list, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-}
-
-static void callback_counted(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "list-start-end", .work = do_invalidate,
-		  .batch = 100 },
-		{ .name = "list-try-start-end", .work = do_invalidate_nonblock,
-		  .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = counted, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-}
-
 static void do_arch_invalidate(struct side *side)
 {
 	mmu_notifier_arch_invalidate_secondary_tlbs(side->mm, side->addr,
 						    side->addr + PAGE_SIZE);
-}
-
-static void callback_arch(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "arch-invalidate", .work = do_arch_invalidate,
-		  .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = arch, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
 }
 
 /* Readers. */
@@ -681,24 +527,11 @@ static void do_collide(struct side *side)
 	side->twin->read(slot(side, 0), invalidate_side, side);
 }
 
-static void readers(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "read", .work = do_read, .batch = 100 },
-		{ .name = "read-collision", .work = do_collide, .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = interval, .bytes = PAGE_SIZE, .hits = 1,
-	};
-
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
-}
-
 /* The notifier that there is one of for each mm. */
 
 static void do_get_put(struct side *side)
 {
-	side->twin->got(side->mm, NULL, NULL);
+	side->twin->get_put(side->mm, NULL, NULL);
 }
 
 /* Until it is freed. */
@@ -707,24 +540,95 @@ static void synchronize(struct side *side)
 	mmu_notifier_synchronize();
 }
 
-static void around_got(struct side *side, void (*f)(void *arg), void *arg)
+static void around_get_put(struct side *side, void (*f)(void *arg), void *arg)
 {
-	side->twin->got(side->mm, f, arg);
+	side->twin->get_put(side->mm, f, arg);
 }
 
-static void get_put(struct kunit *test)
-{
-	static const struct step steps[] = {
-		{ .name = "get-put-first", .work = do_get_put,
-		  .after = synchronize, .batch = 1 },
-		{ .name = "get-put-again", .work = do_get_put,
-		  .around = around_got, .after = synchronize, .batch = 100 },
-	};
-	static const struct layout layout = {
-		.kind = interval, .bytes = PAGE_SIZE,
-	};
+static const struct bench_case cases[] = {
+	{ "section", "callbacks", interval, 0, do_section },
 
-	measure_steps(test, &layout, steps, ARRAY_SIZE(steps));
+	{ "interval_invalidate", "callbacks", interval, 1, do_invalidate },
+	{ "interval_try_invalidate", "callbacks", interval, 1,
+	  do_invalidate_nonblock },
+	{ "interval_try_invalidate_refused", "callbacks", interval, 1,
+	  do_invalidate_nonblock, .around = around_locked, .silent = true },
+
+	{ "two_pass_invalidate", "callbacks", two_pass, 1, do_invalidate },
+	{ "two_pass_try_invalidate", "callbacks", two_pass, 1,
+	  do_invalidate_nonblock },
+
+	{ "list_start", "callbacks", list, 1, do_invalidate },
+	{ "list_try_start", "callbacks", list, 1, do_invalidate_nonblock },
+	{ "list_start_end", "callbacks", counted, 1, do_invalidate },
+	{ "list_try_start_end", "callbacks", counted, 1,
+	  do_invalidate_nonblock },
+	{ "list_clear_flush_young", "callbacks", list, 1,
+	  do_clear_flush_young },
+	{ "list_clear_young", "callbacks", list, 1, do_clear_young },
+	{ "list_test_young", "callbacks", list, 1, do_test_young },
+	{ "list_arch_invalidate", "callbacks", arch, 1, do_arch_invalidate },
+
+	{ "interval_read", "operations", interval, 1, do_read, .silent = true },
+	{ "interval_read_collision", "operations", interval, 1, do_collide },
+	{ "shared_get_put_first", "operations", interval, 0, do_get_put,
+	  .after = synchronize, .once = true },
+	{ "shared_get_put_again", "operations", interval, 0, do_get_put,
+	  .around = around_get_put, .after = synchronize },
+	{ "interval_insert", "operations", interval, 0, do_insert_middle,
+	  .vary = OTHERS, .after = do_remove, .once = true },
+	{ "interval_remove", "operations", interval, 0, do_remove,
+	  .vary = OTHERS, .before = do_insert_middle, .once = true },
+	{ "list_register", "operations", list, 0, do_insert, .vary = OTHERS,
+	  .after = do_remove, .once = true },
+	{ "list_unregister", "operations", list, 0, do_remove, .vary = OTHERS,
+	  .before = do_insert, .once = true },
+
+	{ "find", "intervals", interval, 1, do_invalidate, .vary = OTHERS },
+	{ "invalidate", "intervals", interval, 0, do_invalidate,
+	  .vary = SIZE_AND_HITS, .once = true },
+	{ "madvise", "intervals", interval, 0, do_dontneed,
+	  .vary = SIZE_AND_HITS, .before = touch, .once = true },
+	{ "mprotect", "intervals", interval, 0, do_protect,
+	  .vary = SIZE_AND_HITS, .before = unprotect_and_touch,
+	  .after = unprotect, .once = true },
+	{ "munmap", "intervals", interval, 0, unmap_memory,
+	  .vary = SIZE_AND_HITS, .after = map_and_touch, .once = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(bench, cases, name);
+
+static void cost(struct kunit *test)
+{
+	const struct bench_case *c = test->param_value;
+	struct layout layout = { .bytes = PAGE_SIZE, .hits = c->hits };
+	unsigned int i, j;
+
+	if (!glob_match(only, c->name))
+		kunit_skip(test, "not asked for");
+
+	switch (c->vary) {
+	case NOTHING:
+		measure_layout(test, c, &layout);
+		break;
+	case OTHERS:
+		for (i = 0; i < ARRAY_SIZE(counts); i++) {
+			layout.others = counts[i];
+			measure_layout(test, c, &layout);
+		}
+		break;
+	case SIZE_AND_HITS:
+		/* With another, or there might be no tree. */
+		layout.others = 1;
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			for (j = 0; j < ARRAY_SIZE(hits); j++) {
+				layout.bytes = sizes[i];
+				layout.hits = hits[j];
+				measure_layout(test, c, &layout);
+			}
+		}
+		break;
+	}
 }
 
 /* Bytes of a registration. */
@@ -741,26 +645,16 @@ static void memory(struct kunit *test)
 	}
 }
 
-static struct kunit_case cases[] = {
+static struct kunit_case kunit_cases[] = {
 	KUNIT_CASE(memory),
-	KUNIT_CASE(section),
-	KUNIT_CASE(callback_interval),
-	KUNIT_CASE(callback_two_pass),
-	KUNIT_CASE(callback_list),
-	KUNIT_CASE(callback_counted),
-	KUNIT_CASE(callback_arch),
-	KUNIT_CASE(readers),
-	KUNIT_CASE(get_put),
-	KUNIT_CASE_SLOW(find),
-	KUNIT_CASE_SLOW(register_interval),
-	KUNIT_CASE_SLOW(register_list),
-	KUNIT_CASE_SLOW(invalidate),
+	KUNIT_CASE_PARAM_ATTR(cost, bench_gen_params,
+			      { .speed = KUNIT_SPEED_SLOW }),
 	{}
 };
 
 static struct kunit_suite suite = {
 	.name = "mmu_notifier_bench",
-	.test_cases = cases,
+	.test_cases = kunit_cases,
 };
 
 kunit_test_suite(suite);

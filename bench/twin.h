@@ -40,8 +40,8 @@ struct kind {
  * @locked: calls @f with the mutex of an interval notifier held
  * @read: begins a read of an interval notifier, calls @f if there is one, and
  *	validates the read; returns whether it was valid
- * @got: gets the notifier that there is one of for each mm, calls @f if there
- *	is one, and puts it; returns an error
+ * @get_put: gets the notifier that there is one of for each mm, calls @f if
+ *	there is one, and puts it; returns an error
  */
 struct twin {
 	const char *name;
@@ -53,7 +53,7 @@ struct twin {
 	void (*section)(void);
 	void (*locked)(void *slot, void (*f)(void *arg), void *arg);
 	bool (*read)(void *slot, void (*f)(void *arg), void *arg);
-	int (*got)(struct mm_struct *mm, void (*f)(void *arg), void *arg);
+	int (*get_put)(struct mm_struct *mm, void (*f)(void *arg), void *arg);
 };
 
 /* Its callbacks do nothing: what is left is the core. */

@@ -197,7 +197,7 @@ static const struct mmu_notifier_ops process_ops = {
 	.free_notifier = process_free,
 };
 
-static int got(struct mm_struct *mm, void (*f)(void *arg), void *arg)
+static int get_put(struct mm_struct *mm, void (*f)(void *arg), void *arg)
 {
 	struct mmu_notifier *sub = mmu_notifier_get(&process_ops, mm);
 
@@ -228,5 +228,5 @@ const struct twin twin_core = {
 	.section = section,
 	.locked = locked,
 	.read = read,
-	.got = got,
+	.get_put = get_put,
 };

@@ -495,7 +495,7 @@ unsafe extern "C" fn read(slot: *mut c_void, f: Callback, arg: *mut c_void) -> b
 /// # Safety
 ///
 /// `mm` must have users, and `f` be safe to call with `arg`.
-unsafe extern "C" fn got(mm: *mut bindings::mm_struct, f: Callback, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn get_put(mm: *mut bindings::mm_struct, f: Callback, arg: *mut c_void) -> c_int {
     // SAFETY: By the caller's contract.
     let mm = unsafe { MmWithUser::from_raw(mm) };
 
@@ -521,7 +521,7 @@ pub struct Twin {
     section: extern "C" fn(),
     locked: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void),
     read: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void) -> bool,
-    got: unsafe extern "C" fn(*mut bindings::mm_struct, Callback, *mut c_void) -> c_int,
+    get_put: unsafe extern "C" fn(*mut bindings::mm_struct, Callback, *mut c_void) -> c_int,
 }
 
 // SAFETY: Nothing of it is ever written to.
@@ -540,5 +540,5 @@ pub static twin_rust: Twin = Twin {
     section,
     locked,
     read,
-    got,
+    get_put,
 };

@@ -19,8 +19,8 @@ from tree import prepared
 class Config:
     """A kernel to build.
 
-    Its options are those of `fragments`, which are files in configs/, and then `options`, which win. `files` is how many
-    files a first build compiles, as a guess until there was one.
+    Its options are those of `fragments`, which are files in configs/, and then `options`, which win. `files` is about
+    how many files a first build compiles.
     """
     arch: str
     fragments: list[str]

@@ -2,6 +2,13 @@
 """Show results of tests as a table."""
 
 
+def text(header, rows):
+    """The lines of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+    return "\n".join("  ".join([first.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]).rstrip()
+                     for first, *cells in [header, *rows])
+
+
 class Table:
     """Results as they come in."""
 

@@ -21,7 +21,7 @@
 
 enum { FAULT, READ, DROP, CASES };
 
-static const char *const names[] = { "mirror-fault", "mirror-read", "mirror-drop" };
+static const char *const names[] = { "mirror_fault", "mirror_read", "mirror_drop" };
 
 static int compare(const void *a, const void *b)
 {
@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < CASES; i++) {
 		qsort(cost[i], REPS, sizeof(cost[i][0]), compare);
-		printf("cost: case=%s bytes=%lu hits=1 others=0 who=%s batch=%d q1=%lu median=%lu q3=%lu\n",
+		printf("cost: table=operations case=%s bytes=%lu hits=1 others=0 who=%s batch=%d q1=%lu median=%lu q3=%lu\n",
 		       names[i], BYTES, argv[1], PAGES, cost[i][REPS / 4], cost[i][REPS / 2],
 		       cost[i][REPS * 3 / 4]);
 	}
