@@ -88,8 +88,8 @@ def boot(tree, kernel, obj, pattern):
     console = run.console.read_text(errors="replace").replace("\r", "") if run.console.exists() else ""
     problems = [*filter(None, [run.problem]), *log.judge(console)]
     if not problems:
-        _, failed, _, details = ktap.count(tree, run.console)
-        if failed:
+        counts, details = ktap.count(tree, run.console)
+        if counts.failed:
             problems += ["\n".join(line for line in details.splitlines() if "bench: cost:" not in line)]
     if scenario and not problems:
         story = run.ktap.read_text(errors="replace").replace("\r", "")

@@ -11,7 +11,7 @@ import series
 from build import CONFIGS, Config, X86_64, blocks, build, make, tools
 from common import Failure, arguments, main, output
 from objcode import PROBE, calls, listing, nothing_left, probe_functions
-from table import Table
+from table import Counts, Table
 from tree import patched_paths, prepared, project_files
 
 NO_DOCTESTS = "# CONFIG_RUST_KERNEL_DOCTESTS is not set\n"
@@ -179,9 +179,9 @@ def run():
             start = time.monotonic()
             try:
                 shown = check(tree) or shown
-                table.row(name, 1, 0, 0, time.monotonic() - start)
+                table.row(name, Counts(passed=1), time.monotonic() - start)
             except Failure as failure:
-                table.row(name, 0, 1, 0, time.monotonic() - start, str(failure))
+                table.row(name, Counts(failed=1), time.monotonic() - start, str(failure))
         print(f"\n{shown}\n" if shown else "")
         return table.end()
 

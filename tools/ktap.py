@@ -5,21 +5,21 @@ import json
 import re
 
 from common import output
+from table import Counts
 
 
 def count(tree, log):
-    """(passed, failed, skipped) of the test cases in the file `log`, and the failed ones with their lines as text."""
+    """Count the test cases in the file `log`; the Counts, and the failed ones with their lines as text."""
     results = log.with_suffix(".json")
     results.unlink(missing_ok=True)
     parse = output(["python3", "tools/testing/kunit/kunit.py", "parse", "--failed", f"--json={results}", log],
                    cwd=tree.src)
     if not results.exists():
-        return 0, 1, 0, parse.stdout
-    counts = json.loads(results.read_text())["misc"]
-    failed = counts["failed"] + counts["crashed"]
+        return Counts(failed=1), parse.stdout
+    cases = json.loads(results.read_text())["misc"]
     # An error in the KTAP itself, such as a missing result, need not be a failed test case.
-    failed = failed or min(counts["errors"], 1)
-    return counts["passed"], failed, counts["skipped"], failures(parse.stdout)
+    failed = cases["failed"] + cases["crashed"] or min(cases["errors"], 1)
+    return Counts(cases["passed"], failed, cases["skipped"]), failures(parse.stdout)
 
 
 def failures(text):

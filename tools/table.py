@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Show results of tests as a table."""
+"""Show tables, and count results of tests."""
+
+import dataclasses
 
 
 def text(header, rows):
@@ -9,21 +11,36 @@ def text(header, rows):
                      for first, *cells in [header, *rows])
 
 
+@dataclasses.dataclass
+class Counts:
+    """How many tests passed, failed and were skipped."""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other):
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
 class Table:
-    """Results as they come in."""
+    """Results of tests: each as it comes in, and at the end the table of all, below everything else that is shown."""
 
     def __init__(self, kind):
-        self.total = [0, 0, 0]
-        print(f"{kind:30} passed failed skipped seconds")
+        self.kind = kind
+        self.rows = []
+        self.total = Counts()
 
-    def row(self, name, passed, failed, skipped, seconds, details=""):
-        print(f"{name:30} {passed:6} {failed:6} {skipped:7} {seconds:7.1f}", flush=True)
-        if failed:
+    def row(self, name, counts, seconds, details=""):
+        self.rows.append([name, str(counts.passed), str(counts.failed), str(counts.skipped), f"{seconds:.1f}"])
+        self.total += counts
+        print(f"{name}: {counts}, {seconds:.1f} s", flush=True)
+        if counts.failed:
             print("".join(f"    {line}\n" for line in details.strip().splitlines()), end="", flush=True)
-        self.total = [sum(pair) for pair in zip(self.total, (passed, failed, skipped))]
 
     def end(self):
-        """Print the last line; the exit code."""
-        passed, failed, skipped = self.total
-        print(f"{passed} passed, {failed} failed, {skipped} skipped")
-        return 1 if failed or not passed else 0
+        """Print the table and the sum; the exit code."""
+        print(f"\n{text([self.kind, 'passed', 'failed', 'skipped', 'seconds'], self.rows)}\n{self.total}")
+        return 1 if self.total.failed or not self.total.passed else 0

@@ -12,7 +12,7 @@ import log
 from build import build
 from common import Failure, PROJECT, arguments, main
 from initramfs import initramfs
-from table import Table
+from table import Counts, Table
 from tree import prepared
 from ui import ui
 
@@ -25,22 +25,22 @@ def tools(table):
     result = unittest.TextTestRunner(stream, buffer=True).run(suite)
     failed = len(result.failures) + len(result.errors)
     skipped = len(result.skipped)
-    table.row("tools", result.testsRun - failed - skipped, failed, skipped, time.monotonic() - start,
-              stream.getvalue())
+    counts = Counts(result.testsRun - failed - skipped, failed, skipped)
+    table.row("tools", counts, time.monotonic() - start, stream.getvalue())
 
 
 def judged(tree, run, results, problems=()):
-    """Count the test cases in the file `results`, (passed, failed, skipped, details); a clean log is one more."""
+    """Count the test cases in the file `results`; a clean log is one more. The Counts, and details as text."""
     console = run.console.read_text(errors="replace") if run.console.exists() else ""
-    passed, failed, skipped, details = ktap.count(tree, results) if results.exists() else (0, 1, 0, "no KTAP")
+    counts, details = ktap.count(tree, results) if results.exists() else (Counts(failed=1), "no KTAP")
     problems = [*filter(None, [run.problem, *problems]), *log.judge(console)]
     details = "\n".join([details, *problems, f"log: {run.console}"])
-    return passed + (not problems), failed + bool(problems), skipped, details
+    return counts + (Counts(failed=1) if problems else Counts(passed=1)), details
 
 
 def judge(table, tree, name, run, results, problems=()):
-    *counts, details = judged(tree, run, results, problems)
-    table.row(name, *counts, run.seconds, details)
+    counts, details = judged(tree, run, results, problems)
+    table.row(name, counts, run.seconds, details)
 
 
 def kunit_uml(table, tree):
@@ -71,14 +71,14 @@ def lockdep(table, tree, config):
     listing = boot("*", "kunit.action=list")
     tests = ktap.listed(listing.console.read_text(errors="replace"), "rust_lockdep") if listing.console.exists() else []
     problem = listing.problem or (None if tests else "KUnit lists no test of rust_lockdep")
-    counts = [0, int(bool(problem)), 0]
+    total = Counts(failed=int(bool(problem)))
     details = [f"{problem}\nlog: {listing.console}"] if problem else []
     for test in tests:
         run = boot(test)
-        *one, text = judged(tree, run, run.console, [silence(run.console)])
-        counts = [sum(pair) for pair in zip(counts, one)]
-        details += [text] if one[1] else []
-    table.row(results.name, *counts, time.monotonic() - start, "\n".join(details))
+        counts, text = judged(tree, run, run.console, [silence(run.console)])
+        total += counts
+        details += [text] if counts.failed else []
+    table.row(results.name, total, time.monotonic() - start, "\n".join(details))
 
 
 def silence(console):
@@ -123,7 +123,7 @@ def run(suites):
                 vm(table, tree, "x86_64-kasan")
         except Failure as failure:
             # A kernel that does not build is a failed test, and the rest would not tell more.
-            table.row("(not finished)", 0, 1, 0, 0, f"error: {failure}")
+            table.row("(not finished)", Counts(failed=1), 0, f"error: {failure}")
         return table.end()
 
 

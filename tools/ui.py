@@ -9,6 +9,7 @@ import shlex
 import time
 
 from common import Failure, PROJECT, output
+from table import Counts
 
 PROGRAMS = PROJECT / "tests/ui"
 
@@ -50,4 +51,5 @@ def ui(table, obj):
     words = command(obj)
     programs = sorted(PROGRAMS.glob("*.rs"))
     problems = [problem for program in programs for problem in wrong(program, words, obj)]
-    table.row("ui", 2 * len(programs) - len(problems), len(problems), 0, time.monotonic() - start, "\n".join(problems))
+    counts = Counts(2 * len(programs) - len(problems), len(problems))
+    table.row("ui", counts, time.monotonic() - start, "\n".join(problems))
