@@ -32,21 +32,21 @@ def replace(contents):
 
 
 def run():
-    own = ksrc()
-    if not own:
+    source = ksrc()
+    if not source:
         raise Failure("into which tree? make apply KSRC=/path/to/linux")
-    applied = check_source(own)
-    refuse_foreign(own)
-    wanted = project_files() if applied else patched(own) | project_files()
-    changed = {own / path: data for path, data in sorted(wanted.items())
-               if data != ((own / path).read_bytes() if (own / path).exists() else None)}
+    applied = check_source(source)
+    refuse_foreign(source)
+    wanted = project_files() if applied else patched(source) | project_files()
+    changed = {source / path: data for path, data in sorted(wanted.items())
+               if data != ((source / path).read_bytes() if (source / path).exists() else None)}
     if not changed:
-        print(f"{own} has all patches and files already: nothing to do")
+        print(f"{source} has all patches and files already: nothing to do")
         return
     replace(changed)
     for path in changed:
-        print(f"    {path.relative_to(own)}")
-    print(f"{own}: {len(changed)} files written" +
+        print(f"    {path.relative_to(source)}")
+    print(f"{source}: {len(changed)} files written" +
           ("; the patches were there" if applied else f", {len(patches())} patches among them"))
 
 

@@ -57,7 +57,7 @@ def tools():
         "RUSTFMT": "/usr/bin/rustfmt",
         "CLIPPY_DRIVER": "/usr/bin/clippy-driver",
         "BINDGEN": bindgen(),
-        # So that the stack of a report can be told in lines of the driver.
+        # The stack of a report has the lines of the driver.
         "KRUSTFLAGS": "-Cdebuginfo=line-tables-only",
         # Constant, so that nothing is linked again for the date's sake.
         "KBUILD_BUILD_TIMESTAMP": "@0",
@@ -67,8 +67,8 @@ def tools():
 
 
 def bindgen():
-    own = cache() / "tools/bindgen/bin/bindgen"
-    return str(own if own.exists() else "/usr/bin/bindgen")
+    built = cache() / "tools/bindgen/bin/bindgen"
+    return str(built if built.exists() else "/usr/bin/bindgen")
 
 
 def make(tree, name, *words):
@@ -122,10 +122,10 @@ def config_inputs(tree, text):
             digest.update(path.read_bytes())
     path = environment()["PATH"]
     for tool in ("clang", "ld.lld", "/usr/bin/rustc", bindgen()):
-        found = shutil.which(tool, path=path)
-        if not found:
+        program = shutil.which(tool, path=path)
+        if not program:
             raise Failure(f"{tool} is not installed: run tools/setup")
-        stat = os.stat(found)
+        stat = os.stat(program)
         digest.update(f"{tool} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -206,16 +206,16 @@ def run_make(tree, name, log, command):
 
 def blocks(text, start):
     """The messages in a build log that begin with `start`, each with the lines that belong to it."""
-    found, current = [], None
+    messages, current = [], None
     for line in text.splitlines():
         if start.search(line):
             current = [line]
-            found.append(current)
+            messages.append(current)
         elif not line.strip() or KBUILD_LINE.match(line):
             current = None
         elif current and len(current) < 30:
             current.append(line)
-    return ["\n".join(block) for block in found]
+    return ["\n".join(block) for block in messages]
 
 
 def explain(text):

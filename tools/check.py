@@ -66,14 +66,14 @@ def rustfmt(tree):
 
 def checkpatch(tree, inputs):
     """Have the kernel's checkpatch.pl look at each of `inputs`; a missing sign-off is for who sends the patch."""
-    said = []
+    complaints = []
     for words in inputs:
         result = output([tree.src / "scripts/checkpatch.pl", "--strict", "--no-summary", "--quiet", "--show-types",
                          "--color=never", "--ignore", "MISSING_SIGN_OFF", *words], cwd=tree.src)
         if result.returncode or result.stdout.strip():
-            said.append(f"{words[-1]}:\n{result.stdout}")
-    if said:
-        raise Failure("\n".join(said))
+            complaints.append(f"{words[-1]}:\n{result.stdout}")
+    if complaints:
+        raise Failure("\n".join(complaints))
 
 
 def checkpatch_files(tree):
@@ -108,10 +108,10 @@ def rustdoc(tree):
     # The rest as in the build before it: with other words for make all of that would be done again.
     result = output(make(tree, "check-warnings", *LINT, f"RUSTDOC={only}", "rustdoc"))
     (tree.results / "check-warnings/rustdoc.log").write_text(result.stdout)
-    found = [block for block in blocks(result.stdout, re.compile(r"^(warning|error)\b"))
+    wrong = [block for block in blocks(result.stdout, re.compile(r"^(warning|error)\b"))
              if "srctree/ link" in block or any(f"{path}:" in block for path in tree.ours())]
-    if found or result.returncode:
-        raise Failure("\n".join(found) or result.stdout[-2000:])
+    if wrong or result.returncode:
+        raise Failure("\n".join(wrong) or result.stdout[-2000:])
     stamp.write_text(digest.hexdigest())
 
 
@@ -147,10 +147,10 @@ def mails(tree):
             different |= {path for path in wanted - different if (repo / path).read_bytes() != (tree.src / path).read_bytes()}
             if different:
                 raise Failure(f"git am gives another {', '.join(sorted(different))} than is built here")
-        found = [mail for mails in groups.values() for mail in mails]
+        all_mails = [mail for mails in groups.values() for mail in mails]
         # The last patch, to MAINTAINERS, is for all. There is no history here that has the commits of Fixes:.
-        checkpatch(tree, [["--ignore", "FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID", mail] for mail in found])
-        for mail in found:
+        checkpatch(tree, [["--ignore", "FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID", mail] for mail in all_mails])
+        for mail in all_mails:
             to = series.recipients(tree, [mail])
             lists = {who for who in to if "<" not in who}
             if len(lists) == len(to) or lists <= {"linux-kernel@vger.kernel.org"}:

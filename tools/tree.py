@@ -89,10 +89,10 @@ def apply_patches(folder, reverse=False):
             raise Failure(f"{patch.relative_to(PROJECT)} does not apply to this tree: see {misfit(result.stdout)}")
 
 
-def misfit(said):
-    """The file at which patch(1) gave up, from what it said."""
-    where = said.strip().splitlines()[-1]
-    for line in said.splitlines():
+def misfit(report):
+    """The file at which patch(1) gave up, from its report."""
+    where = report.strip().splitlines()[-1]
+    for line in report.splitlines():
         name = re.match(r"patching file (\S+)|\|\+\+\+ [^/]+/(\S+)", line)
         if name:
             where = name[1] or name[2]
@@ -193,14 +193,14 @@ def check_source(ksrc):
         raise Failure(f"KSRC={ksrc} is not a directory")
     makefile = ksrc / "Makefile"
     text = makefile.read_text(errors="replace") if makefile.is_file() else ""
-    found = dict(re.findall(r"^(VERSION|PATCHLEVEL) = (\d+)$", text, re.M))
-    if len(found) < 2 or not (ksrc / "Kbuild").is_file():
+    numbers = dict(re.findall(r"^(VERSION|PATCHLEVEL) = (\d+)$", text, re.M))
+    if len(numbers) < 2 or not (ksrc / "Kbuild").is_file():
         raise Failure(f"KSRC={ksrc} is not the source of a Linux kernel")
-    version = f"{found['VERSION']}.{found['PATCHLEVEL']}"
+    version = f"{numbers['VERSION']}.{numbers['PATCHLEVEL']}"
     if version != VERSION:
         raise Failure(f"KSRC={ksrc} is Linux {version}; the patches are for {VERSION}")
     if not (ksrc / "rust/kernel").is_dir():
-        raise Failure(f"KSRC={ksrc} has no rust/kernel: it is not whole")
+        raise Failure(f"KSRC={ksrc} has no rust/kernel: it is incomplete")
     applied = True
     try:
         patched(ksrc, reverse=True)
@@ -308,15 +308,15 @@ def ksrc():
     return pathlib.Path(os.environ["KSRC"]).absolute() if os.environ.get("KSRC") else None
 
 
-def prepare(tree, own=None, applied=False):
-    """Bring the tree up to date with the project, and with the source `own`, which may have the patches `applied`."""
+def prepare(tree, source=None, applied=False):
+    """Bring the tree up to date with the project, and with the source `source`, which may have the patches `applied`."""
     files = project_files()
-    if own:
-        copy_source(tree, own)
+    if source:
+        copy_source(tree, source)
     elif not (tree.manifest.exists() and tree.src.is_dir()):
         unpack(tree)
     for path in files.keys() - tree.ours():
-        if not own and (tree.src / path).exists():
+        if not source and (tree.src / path).exists():
             raise Failure(f"the kernel has {path} already: a change to it is a patch in patches/")
     keep(tree, files.keys() | patched_paths())
     sync(tree, files if applied else patched(tree.pristine) | files)
@@ -325,12 +325,12 @@ def prepare(tree, own=None, applied=False):
 @contextlib.contextmanager
 def prepared():
     """A prepared tree that is nobody else's until the end of the `with` block."""
-    own = ksrc()
-    applied = own and check_source(own)
-    name = VERSION if not own else f"ksrc-{hashlib.sha256(bytes(own)).hexdigest()[:12]}"
+    source = ksrc()
+    applied = source and check_source(source)
+    name = VERSION if not source else f"ksrc-{hashlib.sha256(bytes(source)).hexdigest()[:12]}"
     tree = Tree(cache() / f"linux-{name}")
     with locked(tree.root):
-        prepare(tree, own, applied)
+        prepare(tree, source, applied)
         yield tree
 
 

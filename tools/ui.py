@@ -34,8 +34,8 @@ def wrong(program, words, obj):
 
     refused, twin = compile("--cfg", "refused"), compile()
     # The compiler breaks long lines.
-    said = " ".join(refused.stdout.split())
-    problems = [f"does not say: {text}" for text in expected if " ".join(text.split()) not in said]
+    message = " ".join(refused.stdout.split())
+    problems = [f"does not say: {text}" for text in expected if " ".join(text.split()) not in message]
     if not expected:
         problems.append("does not say what is expected (//~ TEXT)")
     if not refused.returncode:
