@@ -3,7 +3,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -85,10 +84,9 @@ def configure(tree, name):
     inputs = config_inputs(tree, text)
     if stamp.exists() and stamp.read_text() == inputs and (obj / ".config").exists():
         return
-    for old in (stamp, obj / ".progress"):
-        old.unlink(missing_ok=True)
     # kunit.py keeps a .config that has the options even if Kconfig files changed.
-    (obj / ".config").unlink(missing_ok=True)
+    for old in (stamp, obj / ".config"):
+        old.unlink(missing_ok=True)
     # In one file a later fragment wins over an earlier; given as several, kunit.py refuses to choose.
     wanted = obj / "fragments.config"
     wanted.write_text(text)
@@ -160,11 +158,8 @@ def build(tree, name, *words):
 
 
 def run_make(tree, name, log, command):
-    """Run make with its output in `log`, and count the files of a first build over interruptions; its exit code."""
-    obj = tree.root / name
-    state_file = obj / ".progress"
-    state = json.loads(state_file.read_text()) if state_file.exists() else {"done": 0, "total": None}
-    first = state["total"] is None
+    """Run make with its output in `log`, and count the files; its exit code."""
+    of_all = "" if (tree.root / name / "vmlinux").exists() else f" of ~{CONFIGS[name].files}"
     count = 0
 
     def read(stream):
@@ -174,11 +169,6 @@ def run_make(tree, name, log, command):
                 out.write(line)
                 count += bool(COMPILED.match(line))
 
-    def status():
-        if not first:
-            return f"{count} files built"
-        return f"{state['done'] + count} of ~{max(CONFIGS[name].files, state['done'] + count)} files"
-
     progress = Progress(name, command)
     process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace")
@@ -186,7 +176,7 @@ def run_make(tree, name, log, command):
     reader.start()
     try:
         while reader.is_alive():
-            progress.update(status())
+            progress.update(f"{count}{of_all} files")
             reader.join(1)
         process.wait()
     except KeyboardInterrupt:
@@ -195,12 +185,7 @@ def run_make(tree, name, log, command):
         process.wait()
         reader.join()
         raise
-    finally:
-        if first:
-            finished = process.returncode == 0
-            total = state["done"] + count
-            state_file.write_text(json.dumps({"done": total, "total": total if finished else None}))
-    progress.done(status() if count else None)
+    progress.done(f"{count} files built" if count else None)
     return process.returncode
 
 
