@@ -87,7 +87,3 @@ class Explain(unittest.TestCase):
 
     def test_disk_full_is_said_as_it_is(self):
         self.assertIn("no space left", build.explain("error: could not write: No space left on device\n"))
-
-
-if __name__ == "__main__":
-    unittest.main()

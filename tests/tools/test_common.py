@@ -70,7 +70,3 @@ class Progress(unittest.TestCase):
 
     def test_short_step_is_silent(self):
         self.assertEqual(self.shown(4), "")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -38,7 +38,3 @@ class Stories(unittest.TestCase):
                          {("oom", "lets-go"): "reaped process, anon-rss:0kB", ("oom", "sleeps"): "unable to reap",
                           ("mrelease", "refuses"): "3 x EAGAIN, done"})
         self.assertEqual(stories["oom", "sleeps"].numbers["ms"], "2280")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -29,7 +29,3 @@ class Plan(unittest.TestCase):
         for text in ("TAP version 13\n1..2\nok 1 a\n", "TAP version 13\nok 1 a\n", ""):
             with self.subTest(text):
                 self.assertTrue(ktap.plan_problem(text))
-
-
-if __name__ == "__main__":
-    unittest.main()

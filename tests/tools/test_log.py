@@ -216,7 +216,3 @@ class Judge(unittest.TestCase):
     def test_announcements_are_listed(self):
         self.assertEqual(announcements(window(SLEEP, "1 BUG: sleeping")), ["1 BUG: sleeping"])
         self.assertEqual(announcements(SLEEP), [])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -41,7 +41,3 @@ class Probe(unittest.TestCase):
     def test_return_thunk_is_no_call(self):
         self.assertFalse(objcode.calls(["jmp 0x10", "R_X86_64_PLT32 __x86_return_thunk-0x4"]))
         self.assertTrue(objcode.calls(["call 0x10", "R_X86_64_PLT32 __might_sleep-0x4"]))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -140,7 +140,3 @@ class Series(unittest.TestCase):
         with mock.patch.dict("os.environ", {"SIGNOFF": "nobody"}):
             with self.assertRaisesRegex(Failure, "who are you"):
                 series.write_series(self.tree, self.out)
-
-
-if __name__ == "__main__":
-    unittest.main()

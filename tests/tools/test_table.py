@@ -41,7 +41,3 @@ class Results(unittest.TestCase):
     def test_nothing_is_a_failure(self):
         self.assertEqual(self.show(Counts(skipped=1))[1], 1)
         self.assertEqual(self.show()[1], 1)
-
-
-if __name__ == "__main__":
-    unittest.main()

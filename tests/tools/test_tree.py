@@ -237,7 +237,3 @@ class Own(WithFolder):
         with self.assertRaisesRegex(Failure, "mrproper"):
             self.prepare()
         self.assertIn("3 files written", self.apply())
-
-
-if __name__ == "__main__":
-    unittest.main()
