@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import io
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
@@ -156,11 +157,13 @@ class Page(unittest.TestCase):
         text = LOG + STORY + growing("find", "others") + growing("invalidate", "hits").replace("4096", str(1 << 30))
         measured = {kernel: costs(text, kernel) for kernel in (INLINED, CALLED, TIME)}
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            page = pathlib.Path(folder) / "cost"
+            page = pathlib.Path(folder) / bench.PAGE.name
             bench.write_page(page, measured, sizes(text), "a <version>")
             with open(f"{page}-callbacks.csv") as table:
                 rows = list(csv.reader(table))
             picture = pathlib.Path(f"{page}.svg").read_text()
+            included = re.findall(r"(?::file:|kernel-figure::) (\S+)", bench.PAGE.with_suffix(".rst").read_text())
+            self.assertEqual(sorted(included), sorted(path.name for path in pathlib.Path(folder).iterdir()))
             bench.write_page(page, measured, sizes(text), "a <version>")
             self.assertEqual(pathlib.Path(f"{page}.svg").read_text(), picture)
         self.assertNotRegex(picture, r"(?m)\s$(?!\Z)")
