@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is left of non-blocking sections and of lockdep's annotations in the object code.
+//! Functions that show in the object code what non-blocking sections and annotations compile to.
 //!
-//! `make check` compiles this with and without the options that they are for, and compares the
-//! functions. It is not linked into anything.
+//! Nothing links this file. Without the options that sections and annotations are for, all
+//! functions have the same length.
 
 use kernel::{
     mm::reclaim::{

@@ -69,6 +69,12 @@ class Place(unittest.TestCase):
         kinds = {pathlib.Path(path).suffix or pathlib.Path(path).name for path in tree.project_files()}
         self.assertLessEqual(kinds, {".c", ".h", ".rs", ".rst", ".svg", ".csv", "Kconfig", "Makefile"})
 
+    def test_mailed_files_name_nothing_of_the_host(self):
+        for path, data in tree.project_files().items():
+            with self.subTest(path):
+                self.assertNotRegex(data.decode(), r"make (bench|check|demo|series|test)\b|"
+                                                   r"\btests/(bench|tools|ui|vm)/|(?<!/)tools/\w+\.py")
+
 
 class WithFolder(unittest.TestCase):
     def setUp(self):
