@@ -32,6 +32,7 @@ mod tests {
                     Invalidation,
                     Notifier,
                     Operations,
+                    Pending,
                     Retry,
                     TryInvalidation, //
                 },
@@ -71,14 +72,14 @@ mod tests {
         }, //
     };
 
-    /// What a mirror does when it is called.
+    /// The behaviour of the callbacks of a mirror.
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Behaviour {
         LetGo,
         Sleep,
     }
 
-    /// What the mirrors of a test have in common.
+    /// The data that all mirrors of a test share.
     #[pin_data]
     struct Shared {
         /// The lock of all of them; counts the invalidations that took it.
@@ -133,17 +134,21 @@ mod tests {
             ]
         }
 
+        fn mirror(self: &Arc<Self>, behaviour: Behaviour) -> Mirror {
+            Mirror {
+                shared: self.clone(),
+                behaviour,
+            }
+        }
+
         fn notifier(
             self: &Arc<Self>,
             mm: &MmWithUser,
             range: ops::Range<usize>,
             behaviour: Behaviour,
         ) -> Result<Pin<KBox<Notifier<Mirror>>>> {
-            let mirror = Mirror {
-                shared: self.clone(),
-                behaviour,
-            };
-            KBox::try_pin_init(Notifier::new(mm, range, Ok(mirror)), GFP_KERNEL)
+            let init = Notifier::new(mm, range, Ok(self.mirror(behaviour)));
+            KBox::try_pin_init(init, GFP_KERNEL)
         }
     }
 
@@ -256,15 +261,19 @@ mod tests {
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
 
+        let before = notifier.read_begin();
         let held = shared.state.lock();
         let refused = invalidate::nonblock(&mm, range.start, range.end);
         drop(held);
-        // The refused invalidation is over: this does not wait for it, and nothing was published.
+        // Nothing was published.
+        let still_valid = before.lock().is_some();
+        // The refused invalidation is over: this does not wait for it.
         let valid = notifier.read_begin().lock().is_some();
         let done = invalidate::nonblock(&mm, range.start, range.end);
         drop(notifier);
 
         assert_eq!(refused, Err(EAGAIN));
+        assert!(still_valid);
         assert!(valid);
         assert_eq!(done, Ok(()));
         assert_eq!(shared.get(), [0, 2, 1]);
@@ -301,6 +310,58 @@ mod tests {
         assert_eq!(result, Ok(()));
         assert_eq!(nonblocking, None);
         assert_eq!(again, Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn read_is_validated_under_the_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = Arc::pin_init(
+            Notifier::new(&mm, range.clone(), Ok(shared.mirror(Behaviour::LetGo))),
+            GFP_KERNEL,
+        )?;
+        let stamp = notifier.read_begin().stamp();
+        let reader = notifier.clone();
+        let lock = move || reader.resume(stamp).and_then(|seq| seq.lock()).is_some();
+
+        let quiet = lock();
+        // The reader is at the lock before the invalidation is published, and gets it afterwards.
+        let behind = invalidate::before_reader(&mm, range, shared.state.lock(), lock)?;
+        drop(notifier);
+
+        assert!(quiet);
+        assert!(!behind);
+        assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn invalidation_is_published_under_the_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
+        let (first, second, third) = (
+            notifier.read_begin(),
+            notifier.read_begin(),
+            notifier.read_begin(),
+        );
+
+        let guard = first.lock();
+        let invalidation = invalidate::waiting(&mm, range)?;
+        // The read stays valid for as long as the lock is held.
+        let unaware = !third.check_retry();
+        let valid = guard.as_ref().map(|guard| second.validate(guard));
+        drop(guard);
+        invalidation.wait();
+        let aware = third.check_retry();
+        drop(notifier);
+
+        assert!(unaware);
+        assert_eq!(valid, Some(Ok(())));
+        assert!(aware);
         Ok(())
     }
 
@@ -504,10 +565,7 @@ mod tests {
         let mm = user::attach_mm()?;
         let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
-        let mirror = Mirror {
-            shared: shared.clone(),
-            behaviour: Behaviour::LetGo,
-        };
+        let mirror = shared.mirror(Behaviour::LetGo);
 
         let mmap = mm.mmap_write_lock();
         let notifier: Result<Pin<KBox<Notifier<Mirror>>>> = KBox::try_pin_init(
@@ -557,6 +615,93 @@ mod tests {
         drop(notifier);
 
         assert_eq!(shared.get(), [1, 0, 1]);
+        Ok(())
+    }
+
+    /// The range of an invalidation, its pages, and the range that is not clipped.
+    type About = [ops::Range<usize>; 3];
+
+    /// Keeps the ranges of the last invalidation, blocking and not.
+    #[pin_data]
+    struct Keeper {
+        #[pin]
+        state: SpinLock<[Option<About>; 2]>,
+    }
+
+    impl Keeper {
+        fn about(op: &Pending<'_, Self>) -> Option<About> {
+            Some([op.range(), op.pages(), op.unclipped_range().into()])
+        }
+    }
+
+    impl Operations for Keeper {
+        type State = [Option<About>; 2];
+        type Backend = SpinLockBackend;
+        type Refusal = WouldBlock;
+
+        fn lock(&self) -> &SpinLock<[Option<About>; 2]> {
+            &self.state
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            let about = Self::about(&op);
+            let (mut state, done) = op.lock();
+            state[0] = about;
+            done
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, WouldBlock> {
+            let about = Self::about(&op);
+            let (mut state, done) = op.try_lock()?;
+            state[1] = about;
+            Ok(done)
+        }
+    }
+
+    #[test]
+    fn invalidations_are_clipped_to_the_range() -> Result {
+        let mm = user::attach_mm()?;
+        let page = |n: usize| n * PAGE_SIZE;
+        // It begins and ends within a page.
+        let range = page(2) + 16..page(4) + 32;
+        let init = try_pin_init!(Keeper {
+            state <- new_spinlock!([None, None]),
+        });
+        let notifier: Pin<KBox<Notifier<Keeper>>> =
+            KBox::try_pin_init(Notifier::new(&mm, range.clone(), init), GFP_KERNEL)?;
+        let about = |start, end| -> Result<[Option<About>; 2]> {
+            invalidate::blocking(&mm, start, end)?;
+            invalidate::nonblock(&mm, start, end)?;
+            Ok(core::mem::take(&mut *notifier.state.lock()))
+        };
+
+        let registered = notifier.range();
+        let all = about(0, usize::MAX)?;
+        let exact = about(range.start, range.end)?;
+        let part = about(page(3), page(4))?;
+        let first = about(page(1), range.start + 1)?;
+        let last = about(range.end - 1, page(9))?;
+        let beside = [about(page(1), range.start)?, about(range.end, page(9))?];
+        drop(notifier);
+
+        let both = |about: About| [Some(about.clone()), Some(about)];
+        assert_eq!(registered, range);
+        assert_eq!(all, both([range.clone(), 2..5, 0..usize::MAX]));
+        assert_eq!(exact, both([range.clone(), 2..5, range.clone()]));
+        assert_eq!(part, both([page(3)..page(4), 3..4, page(3)..page(4)]));
+        assert_eq!(
+            first,
+            both([range.start..range.start + 1, 2..3, page(1)..range.start + 1])
+        );
+        assert_eq!(
+            last,
+            both([range.end - 1..range.end, 4..5, range.end - 1..page(9)])
+        );
+        assert_eq!(beside, [[None, None], [None, None]]);
         Ok(())
     }
 
@@ -671,10 +816,7 @@ mod tests {
         let shared = Shared::new()?;
 
         let collided = {
-            let mirror = Mirror {
-                shared: shared.clone(),
-                behaviour: Behaviour::LetGo,
-            };
+            let mirror = shared.mirror(Behaviour::LetGo);
             pin_init::stack_try_pin_init! {
                 let notifier =? Notifier::new(&mm, addr..addr + 2 * PAGE_SIZE, Ok(mirror))
             };
@@ -749,17 +891,49 @@ mod tests {
         }
     }
 
+    impl RwMirror {
+        fn new() -> impl PinInit<Self, Error> {
+            try_pin_init!(Self {
+                state <- new_rwsem!(0),
+            })
+        }
+    }
+
+    #[test]
+    fn read_is_validated_under_the_semaphore() -> Result {
+        let mm = user::attach_mm()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let init = Notifier::new(&mm, range.clone(), RwMirror::new());
+        let notifier: Arc<Notifier<RwMirror>> = Arc::pin_init(init, GFP_KERNEL)?;
+
+        let stamp = notifier.read_begin().stamp();
+        let reader = notifier.clone();
+        let read = move || reader.resume(stamp).and_then(|seq| seq.read()).is_some();
+        let quiet = read();
+        let behind = invalidate::before_reader(&mm, range.clone(), notifier.state.lock(), read)?;
+
+        let stamp = notifier.read_begin().stamp();
+        let writer = notifier.clone();
+        let write = move || writer.resume(stamp).and_then(|seq| seq.lock()).is_some();
+        let quiet_writer = write();
+        let writer_behind = invalidate::before_reader(&mm, range, notifier.state.lock(), write)?;
+        let state = *notifier.state.lock();
+        drop(notifier);
+
+        assert!(quiet);
+        assert!(!behind);
+        assert!(quiet_writer);
+        assert!(!writer_behind);
+        assert_eq!(state, 2);
+        Ok(())
+    }
+
     #[test]
     fn readers_share_a_semaphore() -> Result {
         let mm = user::attach_mm()?;
         let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
-        let new = || -> Result<Pin<KBox<Notifier<RwMirror>>>> {
-            let init = try_pin_init!(RwMirror {
-                state <- new_rwsem!(0),
-            });
-            KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)
-        };
-        let notifier = new()?;
+        let init = Notifier::new(&mm, addr..addr + PAGE_SIZE, RwMirror::new());
+        let notifier: Pin<KBox<Notifier<RwMirror>>> = KBox::try_pin_init(init, GFP_KERNEL)?;
 
         let (seq, held) = (notifier.read_begin(), notifier.read_begin());
         let reader = seq.read();
@@ -772,7 +946,9 @@ mod tests {
         let seq = notifier.read_begin();
         let write = notifier.read_begin();
         let done = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
-        let collided = (seq.read().is_none(), write.lock().is_none());
+        // One after the other: a guard that there should not be would be waited for.
+        let read_collided = seq.read().is_none();
+        let write_collided = write.lock().is_none();
         let again = notifier.read_begin().read().map(|state| *state);
         user::munmap(addr, PAGE_SIZE)?;
         let state = *notifier.state.lock();
@@ -783,13 +959,14 @@ mod tests {
         assert_eq!(refused, Err(EAGAIN));
         assert_eq!(valid, Some(0));
         assert_eq!(done, Ok(()));
-        assert_eq!(collided, (true, true));
+        assert!(read_collided);
+        assert!(write_collided);
         assert_eq!(again, Some(0x100));
         assert_eq!(state, 0x101);
         Ok(())
     }
 
-    /// What the device has registered, and removes when nothing of it is left.
+    /// A device that drops each of its notifiers when the range of that is gone.
     #[pin_data]
     struct Device {
         #[pin]

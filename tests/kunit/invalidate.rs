@@ -2,12 +2,21 @@
 
 //! Invalidations that no process brings about by itself.
 
+use crate::task::Task;
 use core::ops;
 use kernel::{
     bindings,
     error::to_result,
     mm::Mm,
-    prelude::*, //
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 /// Invalidates a range, as the OOM reaper does, and reports it done if no notifier refused.
@@ -48,6 +57,38 @@ pub(crate) fn with(mm: &Mm, start: usize, end: usize, f: impl FnOnce()) -> Resul
     let flags = bindings::MMU_NOTIFIER_RANGE_BLOCKABLE;
     let event = bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR;
     invalidate(mm, start..end, flags, event, &(), f)
+}
+
+/// Invalidates a range in another task, and returns when a callback waits for the lock that the test
+/// holds.
+pub(crate) fn waiting(mm: &Mm, addrs: ops::Range<usize>) -> Result<Task> {
+    let mm = ARef::from(mm);
+
+    Task::run_until_it_sleeps(move || {
+        // The test checks whether it took place.
+        let _ = blocking(&mm, addrs.start, addrs.end);
+    })
+}
+
+/// Runs `read` in another task, behind an invalidation that waits for the same lock, and returns its
+/// result.
+///
+/// `guard` holds the lock until both wait.
+pub(crate) fn before_reader<G>(
+    mm: &Mm,
+    addrs: ops::Range<usize>,
+    guard: G,
+    read: impl FnOnce() -> bool + Send + 'static,
+) -> Result<bool> {
+    let valid = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+    let result = valid.clone();
+    let invalidation = waiting(mm, addrs)?;
+    let reader = Task::run_until_it_sleeps(move || result.store(read(), Relaxed))?;
+
+    drop(guard);
+    invalidation.wait();
+    reader.wait();
+    Ok(valid.load(Relaxed))
 }
 
 /// Like [`blocking`] and [`nonblock`], with lockdep told of it as the core does.

@@ -21,10 +21,12 @@ mod tests {
     };
     use core::{
         convert::Infallible,
+        fmt::Write,
         ops, //
     };
     use kernel::{
         bindings,
+        fmt,
         mm::{
             mmu_notifier::{
                 list::{
@@ -51,7 +53,7 @@ mod tests {
         }, //
     };
 
-    /// What was called, and where. Callbacks record, the test asserts.
+    /// The calls of callbacks, and their context. Callbacks record, the test asserts.
     struct Calls {
         start: Atomic<i32>,
         try_start: Atomic<i32>,
@@ -61,7 +63,7 @@ mod tests {
         /// The sections that the last start or try_start, and the last end, ran in.
         start_sections: Atomic<i32>,
         end_sections: Atomic<i32>,
-        /// What the last callback was about.
+        /// The range of the last callback.
         range: [Atomic<usize>; 2],
         unmap: Atomic<bool>,
     }
@@ -166,13 +168,35 @@ mod tests {
         KBox::try_pin_init(Notifier::new(mm, Ok(Refuser(calls.clone()))), GFP_KERNEL)
     }
 
-    /// Keeps what it was told last.
+    /// The text of a printed range.
+    struct Text {
+        bytes: [u8; 64],
+        len: usize,
+    }
+
+    impl fmt::Write for Text {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let rest = self.bytes.get_mut(self.len..).ok_or(fmt::Error)?;
+            rest.get_mut(..text.len())
+                .ok_or(fmt::Error)?
+                .copy_from_slice(text.as_bytes());
+            self.len += text.len();
+            Ok(())
+        }
+    }
+
+    /// Keeps the event and the range of the last invalidation.
     #[pin_data]
     struct Keeper {
         #[pin]
         event: SpinLock<Option<Event>>,
+        #[pin]
+        text: SpinLock<Text>,
+        whole: [Atomic<usize>; 2],
         clipped: [Atomic<usize>; 2],
         pages: [Atomic<usize>; 2],
+        /// Like `pages`, for bounds that begin and end within a page.
+        ragged: [Atomic<usize>; 2],
         overlaps: Atomic<bool>,
     }
 
@@ -182,10 +206,17 @@ mod tests {
 
         fn start(&self, range: Range<'_>) {
             *self.event.lock() = Some(range.event());
+            let mut text = self.text.lock();
+            text.len = 0;
+            // The test fails if the text does not fit.
+            let _ = write!(text, "{range:?}");
             let bounds = PAGE_SIZE..3 * PAGE_SIZE;
+            let ragged = bounds.start + 16..bounds.end - 16;
             for (kept, range) in [
+                (&self.whole, range.into()),
                 (&self.clipped, range.clip(&bounds)),
                 (&self.pages, range.pages(&bounds)),
+                (&self.ragged, range.pages(&ragged)),
             ] {
                 kept[0].store(range.start, Relaxed);
                 kept[1].store(range.end, Relaxed);
@@ -203,8 +234,14 @@ mod tests {
         fn register(mm: &MmWithUser) -> Result<Pin<KBox<Notifier<Self>>>> {
             let init = try_pin_init!(Self {
                 event <- new_spinlock!(None),
+                text <- new_spinlock!(Text {
+                    bytes: [0; 64],
+                    len: 0,
+                }),
+                whole: [Atomic::new(0), Atomic::new(0)],
                 clipped: [Atomic::new(0), Atomic::new(0)],
                 pages: [Atomic::new(0), Atomic::new(0)],
+                ragged: [Atomic::new(0), Atomic::new(0)],
                 overlaps: Atomic::new(false),
             });
             KBox::try_pin_init(Notifier::new(mm, init), GFP_KERNEL)
@@ -250,6 +287,31 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_printed() -> Result {
+        let mm = user::attach_mm()?;
+        let keeper = Keeper::register(&mm)?;
+        let owner = 0_u32;
+        let print = |event| -> Result<(ops::Range<usize>, KVec<u8>)> {
+            invalidate::event(&mm, 0x12000..0x345000, event, &owner)?;
+            let mut printed = KVec::with_capacity(64, GFP_KERNEL)?;
+            let text = keeper.text.lock();
+            printed.extend_from_slice(&text.bytes[..text.len], GFP_NOWAIT)?;
+            let whole = keeper.whole.each_ref().map(|addr| addr.load(Relaxed));
+            Ok((whole[0]..whole[1], printed))
+        };
+
+        let plain = print(bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR)?;
+        let owned = print(bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE)?;
+        drop(keeper);
+
+        assert_eq!(plain.0, 0x12000..0x345000);
+        assert_eq!(&plain.1[..], b"0x12000..0x345000 Clear");
+        // Not the address of the owner.
+        assert_eq!(&owned.1[..], b"0x12000..0x345000 Migrate(Owner(..))");
+        Ok(())
+    }
+
+    #[test]
     fn ranges_are_clipped() -> Result {
         let mm = user::attach_mm()?;
         let keeper = Keeper::register(&mm)?;
@@ -257,8 +319,8 @@ mod tests {
         let get = |kept: &[Atomic<usize>; 2]| kept[0].load(Relaxed)..kept[1].load(Relaxed);
         let clip = |start, end| {
             let told = invalidate::nonblock(&mm, start, end);
-            let kept = (get(&keeper.clipped), get(&keeper.pages));
-            told.map(|()| (kept.0, kept.1, keeper.overlaps.load(Relaxed)))
+            let pages = [get(&keeper.pages), get(&keeper.ragged)];
+            told.map(|()| (get(&keeper.clipped), pages, keeper.overlaps.load(Relaxed)))
         };
 
         let clipped = [
@@ -279,33 +341,35 @@ mod tests {
         drop(keeper);
 
         let expected = [
-            (page(1)..page(3), 1..3, true),
-            (page(1)..page(3), 1..3, true),
-            (page(2)..page(3), 2..3, true),
-            (page(1) + 1..page(3) - 1, 1..3, true),
-            (page(2) - 1..page(2) + 1, 1..3, true),
-            (page(1)..page(1) + 1, 1..2, true),
-            (page(3) - 1..page(3), 2..3, true),
-            (page(1)..page(1), 1..1, false),
-            (page(3)..page(3), 3..3, false),
-            (page(1)..page(1), 1..1, false),
-            (page(3)..page(3), 3..3, false),
+            (page(1)..page(3), [1..3, 1..3], true),
+            (page(1)..page(3), [1..3, 1..3], true),
+            (page(2)..page(3), [2..3, 2..3], true),
+            (page(1) + 1..page(3) - 1, [1..3, 1..3], true),
+            (page(2) - 1..page(2) + 1, [1..3, 1..3], true),
+            // The ragged bounds do not have those bytes.
+            (page(1)..page(1) + 1, [1..2, 1..1], true),
+            (page(3) - 1..page(3), [2..3, 2..2], true),
+            (page(1)..page(1), [1..1, 1..1], false),
+            (page(3)..page(3), [3..3, 2..2], false),
+            (page(1)..page(1), [1..1, 1..1], false),
+            (page(3)..page(3), [3..3, 2..2], false),
         ];
         assert_eq!(clipped, expected.map(Ok));
         Ok(())
     }
 
-    /// A device that knows whether it used memory, and was not asked for invalidations.
+    /// A device that knows whether it used memory, and does not ask for invalidations.
     struct Aging {
         young: Atomic<bool>,
-        asked: Atomic<i32>,
-        sections: Atomic<i32>,
+        /// How often each of the callbacks was called, and the sections that it ran in.
+        calls: [Atomic<i32>; 3],
+        sections: [Atomic<i32>; 3],
     }
 
     impl Aging {
-        fn ask(&self, range: ops::Range<usize>) -> bool {
-            self.asked.fetch_add(1, Relaxed);
-            self.sections.store(sections(), Relaxed);
+        fn is_young(&self, callback: usize, range: ops::Range<usize>) -> bool {
+            self.calls[callback].fetch_add(1, Relaxed);
+            self.sections[callback].store(sections(), Relaxed);
             range == (PAGE_SIZE..2 * PAGE_SIZE) && self.young.load(Relaxed)
         }
     }
@@ -315,48 +379,54 @@ mod tests {
         type Refusal = Infallible;
 
         fn clear_flush_young(&self, range: ops::Range<usize>, _: &NonBlockGuard) -> bool {
-            let young = self.ask(range);
+            let young = self.is_young(0, range);
             self.young.store(false, Relaxed);
             young
         }
 
-        fn clear_young(&self, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
-            self.clear_flush_young(range, nb)
+        fn clear_young(&self, range: ops::Range<usize>, _: &NonBlockGuard) -> bool {
+            let young = self.is_young(1, range);
+            self.young.store(false, Relaxed);
+            young
         }
 
         fn test_young(&self, addr: usize, _: &NonBlockGuard) -> bool {
-            self.ask(addr..addr + PAGE_SIZE)
+            self.is_young(2, addr..addr + PAGE_SIZE)
         }
     }
 
     #[test]
-    fn young_callbacks_are_asked() -> Result {
+    fn young_callbacks_are_called() -> Result {
         let mm = user::attach_mm()?;
+        let zero = || Atomic::new(0);
         let init = Aging {
             young: Atomic::new(true),
-            asked: Atomic::new(0),
-            sections: Atomic::new(-1),
+            calls: [zero(), zero(), zero()],
+            sections: [zero(), zero(), zero()],
         };
         let aging: Pin<KBox<Notifier<Aging>>> =
             KBox::try_pin_init(Notifier::new(&mm, Ok(init)), GFP_KERNEL)?;
         let (start, end) = (PAGE_SIZE, 2 * PAGE_SIZE);
+        let get = |counts: &[Atomic<i32>; 3]| counts.each_ref().map(|count| count.load(Relaxed));
 
         // SAFETY: `mm` has notifiers.
         let tested = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), start) };
         // SAFETY: As above.
         let elsewhere = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), end) };
+        let after_tests = get(&aging.calls);
         // SAFETY: As above.
         let cleared = unsafe { bindings::__mmu_notifier_clear_young(mm.as_raw(), start, end) };
         // SAFETY: As above.
         let again = unsafe { bindings::__mmu_notifier_clear_young(mm.as_raw(), start, end) };
+        let after_clears = get(&aging.calls);
         aging.young.store(true, Relaxed);
         // SAFETY: As above.
         let flushed =
             unsafe { bindings::__mmu_notifier_clear_flush_young(mm.as_raw(), start, end) };
+        let after_flush = get(&aging.calls);
         // SAFETY: As above.
         let after = unsafe { bindings::__mmu_notifier_test_young(mm.as_raw(), start) };
-        let asked = aging.asked.load(Relaxed);
-        let in_sections = aging.sections.load(Relaxed);
+        let in_sections = get(&aging.sections);
         drop(aging);
 
         assert!(tested);
@@ -365,8 +435,11 @@ mod tests {
         assert!(!again);
         assert!(flushed);
         assert!(!after);
-        assert_eq!(asked, 6);
-        assert_eq!(in_sections, 1);
+        assert_eq!(after_tests, [0, 0, 2]);
+        assert_eq!(after_clears, [0, 2, 2]);
+        assert_eq!(after_flush, [1, 2, 2]);
+        assert_eq!(in_sections, [1, 1, 1]);
+        assert_eq!(sections(), 0);
         Ok(())
     }
 
@@ -605,7 +678,7 @@ mod tests {
         Ok(())
     }
 
-    /// What happens when the registration and its address space go at the same time.
+    /// A notifier and its address space that go at the same time.
     struct Meeting {
         /// Callbacks that were called, and callbacks that saw another.
         releases: Atomic<i32>,

@@ -17,6 +17,8 @@ mod kmsg;
 mod list;
 #[cfg(all(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST, CONFIG_PROVE_RAW_LOCK_NESTING))]
 mod lockdep;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod mm;
 mod nonblock;
 mod reclaim;
 mod rwsem;

@@ -4,8 +4,15 @@
 
 use kernel::{
     bindings,
+    new_spinlock,
     prelude::*,
     sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
         Arc,
         Completion, //
     },
@@ -29,6 +36,29 @@ impl Task {
             complete.complete_all();
         })?;
         Ok(Self(done))
+    }
+
+    /// Like [`Task::run`], but returns when the function sleeps, for example to wait for a lock.
+    ///
+    /// Fails if the function does not sleep.
+    pub(crate) fn run_until_it_sleeps(f: impl FnOnce() + Send + 'static) -> Result<Self> {
+        let runner = Arc::pin_init(new_spinlock!(None), GFP_KERNEL)?;
+        let returned = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+        let (this, done) = (runner.clone(), returned.clone());
+
+        let task = Self::run(move || {
+            *this.lock() = Some(ARef::from(&**kernel::current!()));
+            f();
+            // The worker sleeps after that, too.
+            done.store(true, Release);
+        })?;
+        let is_asleep = || runner.lock().as_deref().is_some_and(sleeps) && !returned.load(Acquire);
+
+        if wait_until(is_asleep) {
+            Ok(task)
+        } else {
+            Err(ETIMEDOUT)
+        }
     }
 
     /// Waits until the function has returned.

@@ -19,8 +19,12 @@ mod tests {
             PROT_READ, //
         }, //
     };
-    use core::ops;
+    use core::{
+        convert::Infallible,
+        ops, //
+    };
     use kernel::{
+        bindings,
         mm::{
             mmu_notifier::{
                 interval::{
@@ -32,12 +36,14 @@ mod tests {
                     TwoPass,
                     TwoPassNotifier, //
                 },
+                Owner,
                 WouldBlock, //
             },
             Mm,
             MmWithUser, //
         },
         new_mutex,
+        new_spinlock,
         nonblock::NonBlockGuard,
         page::PAGE_SIZE,
         sync::{
@@ -46,9 +52,13 @@ mod tests {
                 Atomic,
                 Relaxed, //
             },
-            lock::mutex::MutexBackend,
+            lock::{
+                mutex::MutexBackend,
+                spinlock::SpinLockBackend, //
+            },
             Arc,
-            Mutex, //
+            Mutex,
+            SpinLock, //
         },
         time::{
             delay::fsleep,
@@ -56,7 +66,7 @@ mod tests {
         }, //
     };
 
-    /// What was called, in that order: the number of the notifier and the callback.
+    /// The calls of callbacks in their order: the number of the notifier, and the callback.
     #[pin_data]
     struct Calls {
         /// Also the lock of all notifiers.
@@ -86,7 +96,7 @@ mod tests {
             )
         }
 
-        /// What was called since the last time.
+        /// Returns the calls since the last time.
         fn take(&self) -> KVec<(u32, Call)> {
             core::mem::take(&mut *self.calls.lock())
         }
@@ -117,7 +127,7 @@ mod tests {
     struct Mirror {
         number: u32,
         calls: Arc<Calls>,
-        /// What happens while `start` runs, and notifiers before this are between their passes.
+        /// Called by `start`, when the notifiers before this one are between their passes.
         during_start: Option<Arc<dyn Fn() + Send + Sync>>,
         /// Whether an invalidation has a second pass.
         second_pass: bool,
@@ -137,6 +147,10 @@ mod tests {
 
         fn lock(&self) -> &Mutex<KVec<(u32, Call)>> {
             &self.calls.calls
+        }
+
+        fn is_own(&self, owner: Owner) -> bool {
+            owner.is(&*self.calls)
         }
 
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
@@ -230,6 +244,63 @@ mod tests {
         assert_eq!(in_section, 0);
         assert_eq!(calls.tokens.load(Relaxed), 0);
         assert!(same_mm);
+        Ok(())
+    }
+
+    #[test]
+    fn read_is_validated_under_the_lock() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = Arc::pin_init(
+            TwoPassNotifier::new(&mm, range.clone(), Ok(mirror(0, &calls))),
+            GFP_KERNEL,
+        )?;
+        let stamp = notifier.read_begin().stamp();
+        let reader = notifier.clone();
+        let lock = move || reader.resume(stamp).and_then(|seq| seq.lock()).is_some();
+
+        let quiet = lock();
+        let behind = invalidate::before_reader(&mm, range, calls.calls.lock(), lock)?;
+        drop(notifier);
+
+        assert!(quiet);
+        assert!(!behind);
+        assert_eq!(calls.take()[..], [(0, Start), (0, Finish)]);
+        Ok(())
+    }
+
+    #[test]
+    fn own_invalidations_have_no_pass() -> Result {
+        let mm = user::attach_mm()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = register(&mm, range.clone(), mirror(0, &calls))?;
+        // Whether reads are still valid after invalidations by `owner`, blocking and not.
+        let after = |owner: &Calls| -> Result<[bool; 2]> {
+            let event = bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE;
+            let seq = notifier.read_begin();
+            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            let blocking = seq.lock().is_some();
+            let seq = notifier.read_begin();
+            invalidate::event(&mm, range.clone(), event, owner)?;
+            Ok([blocking, seq.lock().is_some()])
+        };
+        let other = Calls::new()?;
+
+        let own = after(&calls)?;
+        let own_calls = calls.take();
+        let foreign = after(&other)?;
+        let foreign_calls = calls.take();
+        drop(notifier);
+
+        assert_eq!(own, [true; 2]);
+        assert!(own_calls.is_empty());
+        assert_eq!(foreign, [false; 2]);
+        assert_eq!(
+            foreign_calls[..],
+            [(0, Start), (0, Finish), (0, TryInvalidate)]
+        );
         Ok(())
     }
 
@@ -388,6 +459,109 @@ mod tests {
         drop(notifier?);
 
         assert_eq!(calls.take()[..], [(0, Start), (0, Finish)]);
+        Ok(())
+    }
+
+    /// A device with long tokens: another CPU may come in while one reads its token.
+    #[pin_data]
+    struct Racer {
+        #[pin]
+        lock: SpinLock<()>,
+        ready: Atomic<i32>,
+        started: Atomic<i32>,
+        finished: Atomic<i32>,
+        /// Tokens that are not those of the task.
+        foreign: Atomic<i32>,
+    }
+
+    type LongToken = [usize; 64];
+
+    impl Racer {
+        const ROUNDS: usize = 20_000;
+
+        /// The token of the current task.
+        fn token() -> LongToken {
+            [kernel::task::Task::current_raw().addr(); 64]
+        }
+    }
+
+    impl Operations for Racer {
+        type State = ();
+        type Backend = SpinLockBackend;
+        type Refusal = Infallible;
+
+        fn lock(&self) -> &SpinLock<()> {
+            &self.lock
+        }
+
+        fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
+            op.lock().1
+        }
+
+        fn try_invalidate<'op>(
+            &'op self,
+            op: TryInvalidation<'op, Self>,
+            _nb: &NonBlockGuard,
+        ) -> Result<Invalidated<'op>, Infallible> {
+            Ok(op.lock().1)
+        }
+    }
+
+    impl TwoPass for Racer {
+        type Token = LongToken;
+
+        fn start<'op>(
+            &'op self,
+            op: Invalidation<'op, Self>,
+        ) -> (Invalidated<'op>, Option<LongToken>) {
+            self.started.fetch_add(1, Relaxed);
+            (op.lock().1, Some(Self::token()))
+        }
+
+        fn finish(&self, token: LongToken) {
+            self.finished.fetch_add(1, Relaxed);
+            if token != Self::token() {
+                self.foreign.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_belong_to_their_tasks() -> Result {
+        let mm = user::attach_mm()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let init = try_pin_init!(Racer {
+            lock <- new_spinlock!(()),
+            ready: Atomic::new(0),
+            started: Atomic::new(0),
+            finished: Atomic::new(0),
+            foreign: Atomic::new(0),
+        });
+        let notifier: Arc<TwoPassNotifier<Racer>> =
+            Arc::pin_init(TwoPassNotifier::new(&mm, range.clone(), init), GFP_KERNEL)?;
+        let run = || {
+            let (racer, mm, range) = (notifier.clone(), ARef::<Mm>::from(&**mm), range.clone());
+            Task::run(move || {
+                racer.ready.fetch_add(1, Relaxed);
+                wait_until(|| racer.ready.load(Relaxed) == 2);
+                for _ in 0..Racer::ROUNDS {
+                    let _ = invalidate::blocking(&mm, range.start, range.end);
+                }
+            })
+        };
+
+        let (first, second) = (run()?, run()?);
+        first.wait();
+        second.wait();
+        let count = |count: &Atomic<i32>| count.load(Relaxed);
+        let (started, finished) = (count(&notifier.started), count(&notifier.finished));
+        let foreign = count(&notifier.foreign);
+        drop(notifier);
+
+        // Those that came between the passes of another had one pass.
+        assert!(started >= Racer::ROUNDS as i32);
+        assert_eq!(finished, started);
+        assert_eq!(foreign, 0);
         Ok(())
     }
 

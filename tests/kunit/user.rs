@@ -21,6 +21,7 @@ const MADV_DONTNEED: c_int = 4;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 const MADV_HUGEPAGE: c_int = 14;
 const MAP_PRIVATE: usize = 0x02;
+const MAP_FIXED: usize = 0x10;
 const MAP_ANONYMOUS: usize = 0x20;
 
 /// Gives the current test an address space, which lasts as long as its task.
@@ -33,17 +34,18 @@ pub(crate) fn attach_mm() -> Result<ARef<MmWithUser>> {
 
 /// Maps `len` bytes of private anonymous memory into the address space of the test.
 pub(crate) fn mmap(len: usize, prot: usize) -> Result<usize> {
+    vm_mmap(0, len, prot, 0)
+}
+
+/// Maps `len` bytes at `addr`, if that is possible.
+pub(crate) fn mmap_at(addr: usize, len: usize, prot: usize) -> Result {
+    vm_mmap(addr, len, prot, MAP_FIXED).map(|_addr| ())
+}
+
+fn vm_mmap(addr: usize, len: usize, prot: usize, flags: usize) -> Result<usize> {
+    let flags = flags | MAP_PRIVATE | MAP_ANONYMOUS;
     // SAFETY: The current task has an address space, see `attach_mm()`.
-    let addr = unsafe {
-        bindings::vm_mmap(
-            ptr::null_mut(),
-            0,
-            len,
-            prot,
-            MAP_PRIVATE | MAP_ANONYMOUS,
-            0,
-        )
-    };
+    let addr = unsafe { bindings::vm_mmap(ptr::null_mut(), addr, len, prot, flags, 0) };
 
     // Errors are addresses in the last page.
     if addr > usize::MAX - PAGE_SIZE {
