@@ -387,6 +387,13 @@ impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        // Created here and not in the initializer, which would then be `Send`.
+        //
+        // SAFETY:
+        // - If the mmap lock has to be held, it is by this function's contract.
+        // - It is used below for the `notifier` of a `Self`, after all other fields.
+        let notifier = unsafe { Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data) };
+
         // INVARIANT: `notifier` is registered with `OPS`, and `deferral` has the address that its C
         // object is going to have.
         try_pin_init!(&this in Self {
@@ -397,12 +404,7 @@ impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 unsafe { Notifier::raw_inner(&raw const (*this.as_ptr()).notifier) },
             ),
-            // SAFETY:
-            // - If the mmap lock has to be held, it is by this function's contract.
-            // - `notifier` is that of a `Self`, and the last of its fields to be initialized.
-            notifier <- unsafe {
-                Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data)
-            },
+            notifier <- notifier,
         }? Error)
     }
 

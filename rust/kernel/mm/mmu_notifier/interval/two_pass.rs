@@ -278,15 +278,17 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
+        // Created here and not in the initializer, which would then be `Send`.
+        //
+        // SAFETY:
+        // - If the mmap lock has to be held, it is by this function's contract.
+        // - It is used below for the `notifier` of a `Self`, after all other fields.
+        let notifier = unsafe { Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data) };
+
         // INVARIANT: `notifier` is registered with `OPS`.
         try_pin_init!(Self {
             pass <- Pass::new(),
-            // SAFETY:
-            // - If the mmap lock has to be held, it is by this function's contract.
-            // - `notifier` is that of a `Self`, and the last of its fields to be initialized.
-            notifier <- unsafe {
-                Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data)
-            },
+            notifier <- notifier,
         }? Error)
     }
 
