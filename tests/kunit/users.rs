@@ -19,6 +19,7 @@ use kernel::{
 };
 
 mod amdxdna;
+mod first;
 mod gntdev;
 mod gpu;
 mod gpusvm;
@@ -28,7 +29,6 @@ mod kfd;
 mod kvm;
 mod mshv;
 mod nouveau;
-mod odp;
 mod porting;
 mod sgx;
 mod sva;
