@@ -570,8 +570,9 @@ impl<T: Operations> Notifier<T> {
         // SAFETY: As above. The core does not write to these two fields.
         let (start, last) = unsafe { ((*node).start, (*node).last) };
 
-        // OVERFLOW: `last` was calculated from an exclusive end.
-        start..last + 1
+        // `last` was calculated from an exclusive end, so this does not wrap. A check would be part
+        // of each callback that asks for its range.
+        start..last.wrapping_add(1)
     }
 
     /// Returns the C object.
