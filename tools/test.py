@@ -58,19 +58,25 @@ def kunit_x86_64(table, tree, config):
     judge(table, tree, name, run, run.console)
 
 
+# The KUnit suites whose tests provoke a report of lockdep.
+LOCKDEP = ["rust_lockdep", "mmu_notifier_lockdep"]
+
+
 def lockdep(table, tree, config):
-    """Each test of rust_lockdep in a boot of its own: after a report lockdep is off until the next boot."""
+    """Each test of LOCKDEP in a boot of its own: after a report lockdep is off until the next boot."""
     obj = build(tree, config)
     results = tree.results / ("lockdep" + config.removeprefix("x86_64"))
     start = time.monotonic()
 
     def boot(test, *append):
-        append = ["kunit.enable=1", f"kunit.filter_glob=rust_lockdep.{test}", "kunit_shutdown=reboot", *append]
+        append = ["kunit.enable=1", f"kunit.filter_glob={test}", "kunit_shutdown=reboot", *append]
         return guest.qemu(f"lockdep {test}", obj, results / test.replace("*", "list"), append)
 
-    listing = boot("*", "kunit.action=list")
-    tests = ktap.listed(listing.console.read_text(errors="replace"), "rust_lockdep") if listing.console.exists() else []
-    problem = listing.problem or (None if tests else "KUnit lists no test of rust_lockdep")
+    listing = boot("*lockdep.*", "kunit.action=list")
+    text = listing.console.read_text(errors="replace") if listing.console.exists() else ""
+    tests = [f"{suite}.{test}" for suite in LOCKDEP for test in ktap.listed(text, suite)]
+    missing = [suite for suite in LOCKDEP if not any(test.startswith(f"{suite}.") for test in tests)]
+    problem = listing.problem or (f"KUnit lists no test of {', '.join(missing)}" if missing else None)
     total = Counts(failed=int(bool(problem)))
     details = [f"{problem}\nlog: {listing.console}"] if problem else []
     for test in tests:

@@ -5,23 +5,38 @@
  * Each test has an address space of its own, in which nothing is mapped, so
  * that all invalidations are those of the test.
  *
- * Tasks that wait can wait for ever if a test fails. What they use is then not
+ * Tasks that wait can wait forever if a test fails. What they use is then not
  * freed.
  */
 #include <kunit/test.h>
+#include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/kthread.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
-#include <linux/workqueue.h>
+
+#include "lockdep_kunit.h"
 
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+
+/* Only a test that fails waits that long. */
+#define PATIENCE	(60 * HZ)
 
 struct test_context {
 	struct mm_struct *mm;
 	int calls;		/* of callbacks, for their order */
+};
+
+/* What a notifier refuses. */
+enum refusal {
+	NOTHING,
+	NEXT_NONBLOCKING,
+	NONBLOCKING,
+	EVERYTHING,
 };
 
 /* An interval notifier, and what its callbacks were given. */
@@ -29,8 +44,7 @@ struct test_interval {
 	struct mmu_interval_notifier sub;
 	struct mmu_interval_notifier_finish finish;
 	struct test_context *ctx;
-	bool refuse;		/* a range that is not blockable */
-	bool refuse_always;
+	enum refusal refuse;
 	bool two_passes;	/* ask for the second */
 	int called;
 	int order;
@@ -45,9 +59,9 @@ struct test_interval {
 struct test_list {
 	struct mmu_notifier sub;
 	struct test_context *ctx;
-	bool refuse;
-	bool refuse_always;
+	enum refusal refuse;
 	bool young;
+	bool synchronize;
 	int started;
 	int ended;
 	int asked;		/* about young */
@@ -66,6 +80,18 @@ static int sections(void)
 #endif
 }
 
+static bool refuses(enum refusal *refuse,
+		    const struct mmu_notifier_range *range)
+{
+	if (*refuse == EVERYTHING)
+		return true;
+	if (*refuse == NOTHING || mmu_notifier_range_blockable(range))
+		return false;
+	if (*refuse == NEXT_NONBLOCKING)
+		*refuse = NOTHING;
+	return true;
+}
+
 static bool interval_call(struct test_interval *interval,
 			  const struct mmu_notifier_range *range,
 			  unsigned long cur_seq)
@@ -75,8 +101,7 @@ static bool interval_call(struct test_interval *interval,
 	interval->sections = sections();
 	interval->seq = cur_seq;
 	interval->range = *range;
-	if (interval->refuse_always ||
-	    (interval->refuse && !mmu_notifier_range_blockable(range)))
+	if (refuses(&interval->refuse, range))
 		return false;
 	mmu_interval_set_seq(&interval->sub, cur_seq);
 	return true;
@@ -134,10 +159,9 @@ static int list_start(struct mmu_notifier *sub,
 	list->started++;
 	list->order = ++list->ctx->calls;
 	list->sections = sections();
-	if (list->refuse_always ||
-	    (list->refuse && !mmu_notifier_range_blockable(range)))
-		return -EAGAIN;
-	return 0;
+	if (list->synchronize)
+		mmu_notifier_synchronize();
+	return refuses(&list->refuse, range) ? -EAGAIN : 0;
 }
 
 static void list_end(struct mmu_notifier *sub,
@@ -264,52 +288,71 @@ static void invalidate(struct kunit *test, unsigned long first,
 
 /* A task that calls a function that may have to wait. */
 struct waiter {
-	struct work_struct work;
+	struct task_struct *task;
 	struct completion done;
+	bool started;
 	struct test_interval *interval;
 	unsigned long seq;
 };
 
-static void read_begin_fn(struct work_struct *work)
+static int read_begin_fn(void *data)
 {
-	struct waiter *waiter = container_of(work, struct waiter, work);
+	struct waiter *waiter = data;
 
+	WRITE_ONCE(waiter->started, true);
 	waiter->seq = mmu_interval_read_begin(&waiter->interval->sub);
-	complete_all(&waiter->done);
+	complete(&waiter->done);
+	return 0;
 }
 
-static void remove_fn(struct work_struct *work)
+static int remove_fn(void *data)
 {
-	struct waiter *waiter = container_of(work, struct waiter, work);
+	struct waiter *waiter = data;
 
+	WRITE_ONCE(waiter->started, true);
 	mmu_interval_notifier_remove(&waiter->interval->sub);
-	complete_all(&waiter->done);
+	complete(&waiter->done);
+	return 0;
 }
 
-static struct waiter *run(struct kunit *test, work_func_t fn,
+static struct waiter *run(struct kunit *test, int (*fn)(void *),
 			  struct test_interval *interval)
 {
 	struct waiter *waiter = kzalloc_obj(*waiter);
 
 	KUNIT_ASSERT_NOT_NULL(test, waiter);
-	INIT_WORK(&waiter->work, fn);
 	init_completion(&waiter->done);
 	waiter->interval = interval;
-	queue_work(system_dfl_wq, &waiter->work);
+	waiter->task = kthread_create(fn, waiter, "mmu_notifier_waiter");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(waiter->task));
+	get_task_struct(waiter->task);
+	wake_up_process(waiter->task);
 	return waiter;
 }
 
-/* Whether the function does not return as long as nothing else happens. */
+/* Whether the function sleeps, as soon as it either does so or has returned. */
 static bool waits(struct waiter *waiter)
 {
-	return !wait_for_completion_timeout(&waiter->done, HZ / 10);
+	while (!completion_done(&waiter->done)) {
+		if (READ_ONCE(waiter->started) &&
+		    READ_ONCE(waiter->task->__state) == TASK_UNINTERRUPTIBLE)
+			return true;
+		schedule_timeout_uninterruptible(1);
+	}
+	return false;
 }
 
-static void expect_returned(struct kunit *test, struct waiter *waiter)
+/* Returns what the function returned, if anything. */
+static unsigned long expect_returned(struct kunit *test, struct waiter *waiter)
 {
+	unsigned long seq;
+
 	KUNIT_ASSERT_NE(test, 0,
-			wait_for_completion_timeout(&waiter->done, 5 * HZ));
-	flush_work(&waiter->work);
+			wait_for_completion_timeout(&waiter->done, PATIENCE));
+	kthread_stop_put(waiter->task);
+	seq = waiter->seq;
+	kfree(waiter);
+	return seq;
 }
 
 static bool collides(struct test_interval *interval, unsigned long seq)
@@ -384,22 +427,33 @@ static void insert_with_the_mmap_lock(struct kunit *test)
 	mmu_interval_notifier_remove(&interval.sub);
 }
 
-static void missing_finish_is_warned_of(struct kunit *test)
+static void missing_finish_is_refused(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 	struct mmu_interval_notifier sub = {};
-	int ret = -EINVAL;
+	int ret;
 
 	kunit_warning_suppress(test) {
+		ret = mmu_interval_notifier_insert(&sub, ctx->mm, 0, PAGE_SIZE,
+						   &one_of_two_ops);
+		KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		if (!ret)
+			mmu_interval_notifier_remove(&sub);
+
+		/* The same, and it warns only once. */
 		mmap_write_lock(ctx->mm);
 		ret = mmu_interval_notifier_insert_locked(&sub, ctx->mm, 0,
 							  PAGE_SIZE,
 							  &one_of_two_ops);
 		mmap_write_unlock(ctx->mm);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+		if (!ret)
+			mmu_interval_notifier_remove(&sub);
 	}
-	if (!ret)
-		mmu_interval_notifier_remove(&sub);
+	/* Nothing was changed. */
+	KUNIT_EXPECT_NULL(test, sub.mm);
+	KUNIT_EXPECT_FALSE(test, mm_has_notifiers(ctx->mm));
 }
 
 static void no_collision_without_invalidation(struct kunit *test)
@@ -464,6 +518,7 @@ static void read_begin_waits_for_the_end(struct kunit *test)
 	struct mmu_notifier_range outer = pages(test, 0, 1);
 	struct mmu_notifier_range inner = pages(test, 0, 9);
 	struct waiter *waiter;
+	unsigned long seq;
 
 	mmu_notifier_invalidate_range_start(&outer);
 	waiter = run(test, read_begin_fn, interval);
@@ -475,10 +530,9 @@ static void read_begin_waits_for_the_end(struct kunit *test)
 	mmu_notifier_invalidate_range_end(&outer);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	mmu_notifier_invalidate_range_end(&inner);
-	expect_returned(test, waiter);
-	KUNIT_EXPECT_FALSE(test, collides(interval, waiter->seq));
+	seq = expect_returned(test, waiter);
+	KUNIT_EXPECT_FALSE(test, collides(interval, seq));
 
-	kfree(waiter);
 	remove(interval);
 }
 
@@ -504,7 +558,6 @@ static void inserted_while_others_invalidate(struct kunit *test)
 	expect_returned(test, waiter);
 	KUNIT_EXPECT_EQ(test, first->called, 0);
 
-	kfree(waiter);
 	remove(interval);
 	remove(first);
 }
@@ -530,7 +583,6 @@ static void insert_is_deferred(struct kunit *test)
 	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
 
-	kfree(waiter);
 	remove(interval);
 	remove(first);
 }
@@ -553,7 +605,6 @@ static void deferred_insert_is_removed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, first->called, 2);
 	KUNIT_EXPECT_EQ(test, interval->called, 0);
 
-	kfree(waiter);
 	kfree(interval);
 	remove(first);
 }
@@ -577,7 +628,6 @@ static void remove_waits_for_the_end(struct kunit *test)
 	invalidate(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, interval->called, 2);
 
-	kfree(waiter);
 	kfree(interval);
 }
 
@@ -588,42 +638,84 @@ static void interval_refuses(struct kunit *test)
 	struct mmu_notifier_range range = pages(test, 0, 1);
 	struct waiter *waiter;
 
-	interval->refuse = true;
+	interval->refuse = NONBLOCKING;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
-	KUNIT_EXPECT_EQ(test, list->started, 0);
-	KUNIT_EXPECT_EQ(test, list->ended, 0);
+	/* The list is called all the same, and ended at once. */
+	KUNIT_EXPECT_LT(test, interval->order, list->order);
+	KUNIT_EXPECT_EQ(test, list->started, 1);
+	KUNIT_EXPECT_EQ(test, list->ended, 1);
 
 	/* There is no end of it that one could wait for. */
 	waiter = run(test, remove_fn, interval);
 	expect_returned(test, waiter);
 
-	kfree(waiter);
 	kfree(interval);
 	list_unregister(list);
 }
 
-static void interval_refuses_after_others(struct kunit *test)
+static void interval_refuses_between_others(struct kunit *test)
 {
-	struct test_interval *lets_go = insert(test, 0, 1, &interval_ops);
+	struct test_interval *first = insert(test, 0, 1, &interval_ops);
 	struct test_interval *refuses = insert(test, 1, 2, &interval_ops);
-	struct mmu_notifier_range range = pages(test, 0, 2);
-	unsigned long seq = mmu_interval_read_begin(&lets_go->sub);
+	struct test_interval *last = insert(test, 2, 3, &interval_ops);
+	struct mmu_notifier_range range = pages(test, 0, 3);
+	unsigned long seq = mmu_interval_read_begin(&first->sub);
 	struct waiter *waiter;
 
-	refuses->refuse = true;
+	refuses->refuse = NONBLOCKING;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
-	KUNIT_EXPECT_EQ(test, lets_go->called, 1);
-	KUNIT_EXPECT_TRUE(test, collides(lets_go, seq));
+	KUNIT_EXPECT_EQ(test, first->called, 1);
+	KUNIT_EXPECT_TRUE(test, collides(first, seq));
+	KUNIT_EXPECT_FALSE(test, collides(refuses, seq));
+	KUNIT_EXPECT_EQ(test, last->called, 1);
+	KUNIT_EXPECT_TRUE(test, collides(last, seq));
 
-	waiter = run(test, read_begin_fn, lets_go);
+	waiter = run(test, read_begin_fn, first);
 	expect_returned(test, waiter);
 
-	kfree(waiter);
+	remove(last);
 	remove(refuses);
-	remove(lets_go);
+	remove(first);
+}
+
+/* The OOM reaper tries ten times. */
+static void refusals_do_not_end_the_round(struct kunit *test)
+{
+	struct test_list *list = list_register(test, &list_ops);
+	struct test_list *busy_list = list_register(test, &refusing_ops);
+	struct mmu_notifier_range range = pages(test, 0, 12);
+	struct test_interval *busy[12];
+	int tries = 0;
+	int ret;
+
+	busy_list->refuse = NEXT_NONBLOCKING;
+	for (int i = 0; i < ARRAY_SIZE(busy); i++) {
+		busy[i] = insert(test, i, i + 1, &interval_ops);
+		busy[i]->refuse = NEXT_NONBLOCKING;
+	}
+
+	do {
+		ret = mmu_notifier_invalidate_range_start_nonblock(&range);
+		tries++;
+	} while (ret == -EAGAIN && tries < 100);
+
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_EQ(test, tries, 2);
+	for (int i = 0; i < ARRAY_SIZE(busy); i++)
+		KUNIT_EXPECT_EQ(test, busy[i]->called, 2);
+	KUNIT_EXPECT_EQ(test, busy_list->started, 2);
+	KUNIT_EXPECT_EQ(test, list->started, 2);
+	KUNIT_EXPECT_EQ(test, list->ended, 1);
+	mmu_notifier_invalidate_range_end(&range);
+	KUNIT_EXPECT_EQ(test, list->ended, 2);
+
+	for (int i = 0; i < ARRAY_SIZE(busy); i++)
+		remove(busy[i]);
+	list_unregister(busy_list);
+	list_unregister(list);
 }
 
 static void list_refuses_after_intervals(struct kunit *test)
@@ -633,17 +725,15 @@ static void list_refuses_after_intervals(struct kunit *test)
 	struct mmu_notifier_range range = pages(test, 0, 1);
 	struct waiter *waiter;
 
-	refuses->refuse = true;
+	refuses->refuse = NONBLOCKING;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
 
 	waiter = run(test, read_begin_fn, interval);
 	expect_returned(test, waiter);
-	kfree(waiter);
 	waiter = run(test, remove_fn, interval);
 	expect_returned(test, waiter);
-	kfree(waiter);
 
 	kfree(interval);
 	list_unregister(refuses);
@@ -656,7 +746,7 @@ static void list_refuses_before_others(struct kunit *test)
 	struct test_list *first = list_register(test, &list_ops);
 	struct mmu_notifier_range range = pages(test, 0, 1);
 
-	refuses->refuse = true;
+	refuses->refuse = NONBLOCKING;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 
@@ -698,7 +788,7 @@ static void refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
 	struct test_interval *other = insert(test, 1, 2, &interval_ops);
 	struct mmu_notifier_range range = pages(test, 0, 2);
 
-	refuses->refuse_always = true;
+	refuses->refuse = EVERYTHING;
 	kunit_warning_suppress(test) {
 		mmu_notifier_invalidate_range_start(&range);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
@@ -713,25 +803,28 @@ static void refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
 static void list_refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
 {
 	struct test_interval *interval = insert(test, 0, 1, &interval_ops);
+	struct test_list *list = list_register(test, &list_ops);
 	struct test_list *refuses = list_register(test, &refusing_ops);
 	struct mmu_notifier_range range = pages(test, 0, 1);
 	struct waiter *waiter;
 
-	refuses->refuse_always = true;
+	refuses->refuse = EVERYTHING;
 	kunit_warning_suppress(test) {
 		mmu_notifier_invalidate_range_start(&range);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
 	}
 
-	/* The caller is not told, and so it is still under way. */
+	/* The caller does not see it, and so it is still under way. */
 	waiter = run(test, read_begin_fn, interval);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
+	KUNIT_EXPECT_EQ(test, list->ended, 0);
 	mmu_notifier_invalidate_range_end(&range);
+	KUNIT_EXPECT_EQ(test, list->ended, 1);
 	expect_returned(test, waiter);
-	kfree(waiter);
 
 	remove(interval);
 	list_unregister(refuses);
+	list_unregister(list);
 }
 
 static void callbacks_are_in_a_section(struct kunit *test)
@@ -780,7 +873,7 @@ static void unwinding_is_in_a_section(struct kunit *test)
 	struct mmu_notifier_range range = pages(test, 0, 1);
 	int expected = IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP);
 
-	refuses->refuse = true;
+	refuses->refuse = NONBLOCKING;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, list->ended, 1);
@@ -818,21 +911,29 @@ static void two_passes_and_a_refusal(struct kunit *test)
 {
 	struct test_interval *first = insert(test, 0, 1, &two_pass_ops);
 	struct test_interval *refuses = insert(test, 1, 2, &two_pass_ops);
-	struct mmu_notifier_range range = pages(test, 0, 2);
+	struct test_interval *last = insert(test, 2, 3, &two_pass_ops);
+	struct test_list *list = list_register(test, &list_ops);
+	struct mmu_notifier_range range = pages(test, 0, 3);
 	struct waiter *waiter;
 
 	first->two_passes = true;
 	refuses->two_passes = true;
-	refuses->refuse = true;
+	refuses->refuse = NONBLOCKING;
+	last->two_passes = true;
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, first->finished, 1);
 	KUNIT_EXPECT_EQ(test, refuses->finished, 0);
+	KUNIT_EXPECT_EQ(test, last->finished, 1);
+	/* The second pass comes before the list. */
+	KUNIT_EXPECT_LT(test, first->finish_order, last->finish_order);
+	KUNIT_EXPECT_LT(test, last->finish_order, list->order);
 
 	waiter = run(test, read_begin_fn, first);
 	expect_returned(test, waiter);
 
-	kfree(waiter);
+	list_unregister(list);
+	remove(last);
 	remove(refuses);
 	remove(first);
 }
@@ -876,7 +977,6 @@ static void release_at_exit(struct kunit *test)
 
 	waiter = run(test, read_begin_fn, interval);
 	expect_returned(test, waiter);
-	kfree(waiter);
 
 	mmu_notifier_unregister(&list->sub, mm);
 	KUNIT_EXPECT_EQ(test, list->released, 1);
@@ -947,92 +1047,97 @@ static void flush_and_start_exclude_each_other(struct kunit *test)
 	}
 }
 
-/* A notifier that is shared, and whose free callback takes its time. */
+/* Notifiers that are shared, each with a free callback. */
+#define SHARED	256
+
 struct test_shared {
-	struct mmu_notifier sub;
+	struct mmu_notifier_ops ops[SHARED];
+	struct mmu_notifier *subs[SHARED];
+	int allocated;
+	int left_after_synchronize;
 };
 
+/* What is shared with the callbacks, which can be late. */
 static struct {
-	bool freeing;
-	bool synchronized;
-	int allocated;
-	int freed;
-	int freed_late;
+	atomic_t left;
+	struct completion all_freed;
 } shared;
 
 static struct mmu_notifier *shared_alloc(struct mm_struct *mm)
 {
-	struct test_shared *new = kzalloc_obj(*new);
+	struct mmu_notifier *new = kzalloc_obj(*new);
 
-	if (!new)
-		return ERR_PTR(-ENOMEM);
-	shared.allocated++;
-	return &new->sub;
+	return new ?: ERR_PTR(-ENOMEM);
 }
 
 static void shared_free(struct mmu_notifier *sub)
 {
-	WRITE_ONCE(shared.freeing, true);
-	/* Not sleepable. */
-	for (int i = 0; i < 500 && !READ_ONCE(shared.synchronized); i++)
-		mdelay(1);
-	if (READ_ONCE(shared.synchronized))
-		shared.freed_late++;
-	kfree(container_of(sub, struct test_shared, sub));
-	WRITE_ONCE(shared.freed, shared.freed + 1);
+	/* All of them take a few ms, in which others would be noticed. */
+	udelay(10);
+	kfree(sub);
+	if (atomic_dec_and_test(&shared.left))
+		complete(&shared.all_freed);
 }
 
-static const struct mmu_notifier_ops shared_ops = {
-	.alloc_notifier = shared_alloc,
-	.free_notifier = shared_free,
-};
-
-static int shared_put(void *sub)
+static int shared_put(void *data)
 {
-	mmu_notifier_put(sub);
+	struct test_shared *notifiers = data;
+
+	for (int i = 0; i < notifiers->allocated; i++)
+		mmu_notifier_put(notifiers->subs[i]);
 	return 0;
 }
 
-static int shared_synchronize(void *unused)
+static int shared_synchronize(void *data)
 {
-	/*
-	 * The grace period is not one that a worker of the other CPU has to
-	 * end, which it can't while it is in the callback.
-	 */
-	for (int i = 0; i < 100 && !READ_ONCE(shared.freeing); i++)
-		msleep(20);
+	struct test_shared *notifiers = data;
+
 	mmu_notifier_synchronize();
-	WRITE_ONCE(shared.synchronized, true);
+	notifiers->left_after_synchronize = atomic_read(&shared.left);
 	return 0;
 }
 
 static void synchronize_waits_for_free(struct kunit *test)
 {
+	struct test_shared *notifiers = kunit_kzalloc(test, sizeof(*notifiers),
+						      GFP_KERNEL);
 	struct test_context *ctx = test->priv;
-	struct mmu_notifier *sub, *again;
+	struct mmu_notifier *again;
 
-	memset(&shared, 0, sizeof(shared));
-	sub = mmu_notifier_get(&shared_ops, ctx->mm);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sub);
-	again = mmu_notifier_get(&shared_ops, ctx->mm);
-	KUNIT_EXPECT_PTR_EQ(test, sub, again);
-	KUNIT_EXPECT_EQ(test, shared.allocated, 1);
+	KUNIT_ASSERT_NOT_NULL(test, notifiers);
+	init_completion(&shared.all_freed);
+	atomic_set(&shared.left, 0);
+	for (int i = 0; i < SHARED; i++) {
+		notifiers->ops[i].alloc_notifier = shared_alloc;
+		notifiers->ops[i].free_notifier = shared_free;
+		notifiers->subs[i] = mmu_notifier_get(&notifiers->ops[i],
+						      ctx->mm);
+		KUNIT_EXPECT_NOT_ERR_OR_NULL(test, notifiers->subs[i]);
+		if (IS_ERR_OR_NULL(notifiers->subs[i]))
+			break;
+		notifiers->allocated++;
+		atomic_inc(&shared.left);
+	}
+	KUNIT_ASSERT_GT(test, notifiers->allocated, 0);
 
+	again = mmu_notifier_get(&notifiers->ops[0], ctx->mm);
+	KUNIT_EXPECT_PTR_EQ(test, again, notifiers->subs[0]);
 	mmu_notifier_put(again);
 	mmu_notifier_synchronize();
-	KUNIT_EXPECT_EQ(test, READ_ONCE(shared.freed), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&shared.left), notifiers->allocated);
 
 	/* The callbacks of call_srcu() can have a queue on each CPU. */
-	KUNIT_ASSERT_EQ(test, 0, smp_call_on_cpu(cpumask_last(cpu_online_mask),
-						 shared_put, sub, false));
-	KUNIT_ASSERT_EQ(test, 0, smp_call_on_cpu(cpumask_first(cpu_online_mask),
-						 shared_synchronize, NULL,
+	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_last(cpu_online_mask),
+						 shared_put, notifiers, false));
+	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_first(cpu_online_mask),
+						 shared_synchronize, notifiers,
 						 false));
-	KUNIT_EXPECT_EQ(test, READ_ONCE(shared.freed), 1);
-	/* It must not run after the test. */
-	for (int i = 0; i < 100 && !READ_ONCE(shared.freed); i++)
-		msleep(20);
-	KUNIT_EXPECT_EQ(test, shared.freed_late, 0);
+	KUNIT_EXPECT_EQ(test, notifiers->left_after_synchronize, 0);
+
+	/* They must not run after the test. */
+	KUNIT_EXPECT_NE(test, 0,
+			wait_for_completion_timeout(&shared.all_freed,
+						    PATIENCE));
 }
 
 static int mmu_notifier_test_init(struct kunit *test)
@@ -1060,7 +1165,7 @@ static struct kunit_case mmu_notifier_test_cases[] = {
 	KUNIT_CASE(interval_is_half_open),
 	KUNIT_CASE(insert_checks_the_range),
 	KUNIT_CASE(insert_with_the_mmap_lock),
-	KUNIT_CASE(missing_finish_is_warned_of),
+	KUNIT_CASE(missing_finish_is_refused),
 	KUNIT_CASE(no_collision_without_invalidation),
 	KUNIT_CASE(invalidation_collides),
 	KUNIT_CASE(each_invalidation_has_its_seq),
@@ -1070,7 +1175,8 @@ static struct kunit_case mmu_notifier_test_cases[] = {
 	KUNIT_CASE(deferred_insert_is_removed),
 	KUNIT_CASE(remove_waits_for_the_end),
 	KUNIT_CASE(interval_refuses),
-	KUNIT_CASE(interval_refuses_after_others),
+	KUNIT_CASE(interval_refuses_between_others),
+	KUNIT_CASE(refusals_do_not_end_the_round),
 	KUNIT_CASE(list_refuses_after_intervals),
 	KUNIT_CASE(list_refuses_before_others),
 	KUNIT_CASE(nobody_refuses),
@@ -1098,6 +1204,50 @@ static struct kunit_suite mmu_notifier_test_suite = {
 };
 
 kunit_test_suite(mmu_notifier_test_suite);
+
+#if defined(CONFIG_PROVE_LOCKING) && !defined(MODULE)
+
+static void synchronize_in_callback(void *data)
+{
+	struct test_list *list = data;
+	struct mmu_notifier_range range;
+
+	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, list->ctx->mm, 0,
+				PAGE_SIZE);
+	list->synchronize = true;
+	mmu_notifier_invalidate_range_start(&range);
+	list->synchronize = false;
+	mmu_notifier_invalidate_range_end(&range);
+}
+
+/* It waits for itself if a notifier was just put, which none was here. */
+static void synchronize_in_callback_is_reported(struct kunit *test)
+{
+	struct test_list *list = list_register(test, &list_ops);
+
+	invalidate(test, 0, 1);
+	mmu_notifier_synchronize();
+	lockdep_kunit_expect(test, "mmu_notifier_lockdep",
+			     "possible recursive locking detected",
+			     synchronize_in_callback, list);
+	list_unregister(list);
+}
+
+static struct kunit_case mmu_notifier_lockdep_test_cases[] = {
+	KUNIT_CASE(synchronize_in_callback_is_reported),
+	{}
+};
+
+static struct kunit_suite mmu_notifier_lockdep_test_suite = {
+	.name = "mmu_notifier_lockdep",
+	.init = mmu_notifier_test_init,
+	.exit = mmu_notifier_test_exit,
+	.test_cases = mmu_notifier_lockdep_test_cases,
+};
+
+kunit_test_suite(mmu_notifier_lockdep_test_suite);
+
+#endif
 
 MODULE_DESCRIPTION("Tests for MMU notifiers");
 MODULE_LICENSE("GPL");

@@ -47,7 +47,10 @@ mod tests {
         new_rwsem,
         new_spinlock,
         new_work,
-        nonblock::NonBlockGuard,
+        nonblock::{
+            non_block,
+            NonBlockGuard, //
+        },
         page::PAGE_SIZE,
         sync::{
             atomic::{
@@ -251,6 +254,23 @@ mod tests {
         assert_eq!(shared.sections.load(Relaxed), 2);
         assert_eq!(sections(), 0);
         assert_eq!(*shared.state.lock(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn read_begin_in_section_is_reported() -> Result {
+        let mm = user::attach_mm()?;
+        let shared = Shared::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
+
+        // Nothing is invalidated, so it does not sleep.
+        let seen = provoke(MIGHT_SLEEP, c"at mm/mmu_notifier.c:", || {
+            non_block(|_| drop(notifier.read_begin()))
+        });
+        drop(notifier);
+
+        assert_eq!(seen, Seen::ONE);
         Ok(())
     }
 

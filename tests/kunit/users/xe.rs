@@ -232,9 +232,11 @@ mod tests {
             bind(vma)?;
         }
         let all = (bound(), valid(0), valid(7));
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
         user::dontneed(process.memory.start, PAGE_SIZE)?;
         let one = (bound(), flushes(), valid(0), valid(7));
+        // All are called, and publish.
+        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let collided = !valid(7);
         let reaped = invalidate::nonblock(&process.mm, 0, process.memory.start + PAGE_SIZE);
         // All that are left at once.
         user::fork()?;
@@ -242,8 +244,9 @@ mod tests {
         drop(vmas);
 
         assert_eq!(all, (PAGES, true, true));
-        assert_eq!(refused, Err(EAGAIN));
         assert_eq!(one, (PAGES - 1, (1, 1), false, true));
+        assert_eq!(refused, Err(EAGAIN));
+        assert!(collided);
         assert_eq!(reaped, Ok(()));
         assert_eq!(none, (0, (PAGES, 2), false));
         Ok(())
