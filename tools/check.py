@@ -25,6 +25,7 @@ TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 BUILDS = {
     "check-warnings": Config("um", ["common"], NO_DOCTESTS + TWINS, 30),
     "check-no-mmu-notifier": Config("um", ["common"], NO_DOCTESTS + """\
+# CONFIG_HMM_KUNIT_TEST is not set
 # CONFIG_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
@@ -85,7 +86,8 @@ def partial(name, *words):
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
-        tests = ["mm/tests/mmu_notifier_kunit.o"] if words else []
+        names = ["hmm", "mmu_notifier", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier"))]
+        tests = [f"mm/{name}.o" for name in names] if words else []
         build(tree, name, *words, *folders, *probe, *tests)
     return check
 

@@ -216,7 +216,8 @@ def left_out(tree, off):
         [path.read_text() for path in patches()] + [(PROJECT / "Kconfig").read_text()]), re.M))
     gone = (ours - there) | {"RUST_KERNEL_DOCTESTS"}
     if "MMU_NOTIFIER" in off or "RUST" in off:
-        gone |= {name for name in ours if "MMU_NOTIFIER" in off or name != "MMU_NOTIFIER_KUNIT_TEST"}
+        core = {"HMM_KUNIT_TEST", "MMU_NOTIFIER_KUNIT_TEST"}
+        gone |= ours if "MMU_NOTIFIER" in off else ours - core
     if "MMU_NOTIFIER" in off:
         gone.add("TEST_HMM")    # selects it
     if "RUST" in off:

@@ -54,7 +54,8 @@ def kunit_x86_64(table, tree, config):
     obj = build(tree, config)
     # SRCU as on a machine with many CPUs, where the callbacks of each have a queue of their own.
     append = ["kunit.enable=1", "kunit_shutdown=reboot", "srcutree.convert_to_big=1"]
-    run = guest.qemu(name, obj, tree.results / name, append)
+    # With less than 512 MiB there are no huge pages.
+    run = guest.qemu(name, obj, tree.results / name, append, memory="1G")
     judge(table, tree, name, run, run.console)
 
 
