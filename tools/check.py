@@ -86,7 +86,7 @@ def partial(name, *words):
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
-        names = ["hmm", "mmu_notifier", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier"))]
+        names = ["hmm", "mmu_notifier", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier", "mmput_lockdep"))]
         tests = [f"mm/{name}.o" for name in names] if words else []
         build(tree, name, *words, *folders, *probe, *tests)
     return check

@@ -147,7 +147,7 @@ def write_series(tree, out):
             git(repo, "branch", group, end)
             git(repo, "config", f"branch.{group}.description", cover(group))
             words = ["format-patch", "--quiet", "--cover-letter", "--cover-from-description=subject", "--no-signature",
-                     "--output-directory", out / group, f"{start}..{group}"]
+                     *["--rfc"] * group.endswith("rfc"), "--output-directory", out / group, f"{start}..{group}"]
             git(repo, *words)
             mails = sorted((out / group).glob("*.patch"))[1:]
             to = recipients(tree, mails)

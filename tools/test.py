@@ -60,7 +60,7 @@ def kunit_x86_64(table, tree, config):
 
 
 # The KUnit suites whose tests provoke a report of lockdep.
-LOCKDEP = ["rust_lockdep", "mmu_notifier_lockdep"]
+LOCKDEP = ["rust_lockdep", "mmu_notifier_lockdep", "mmput_lockdep"]
 
 
 def lockdep(table, tree, config):

@@ -113,6 +113,12 @@ class Series(unittest.TestCase):
         self.assertIn("Subject: [PATCH 0/2] 2-rust: what it is", cover)
         self.assertIn("And why.", cover)
 
+    def test_rfc(self):
+        (self.project / "patches/1-mm").rename(self.project / "patches/1-rfc")
+        groups = series.write_series(self.tree, self.out)
+        self.assertIn("Subject: [RFC PATCH 1/1] mm: hook it up", groups["1-rfc"][0].read_text())
+        self.assertIn("Subject: [PATCH 1/2] ", groups["2-rust"][0].read_text())
+
     def test_git_am(self):
         series.write_series(self.tree, self.out)
         with series.applied(self.tree, self.out / "series.mbox") as repo:
