@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot a kernel, UML or QEMU, and keep what it says."""
 
+import functools
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ from common import PROJECT, Progress, cache, environment
 
 QEMU = "qemu-system-x86_64"
 KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
+TCG = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
 
 # No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
@@ -86,7 +88,7 @@ def qemu(label, obj, folder, append, limit=300, memory="512M", initrd=None, mach
 
 
 def qemu_command(obj, machine, append, memory, initrd=None):
-    append = [APPEND, *[APPEND_KASAN] * obj.name.endswith("-kasan"), *append]
+    append = [APPEND, *[APPEND_KASAN] * obj.name.endswith("-kasan"), *(clock(obj) if machine == TCG else []), *append]
     command = [QEMU, *machine, "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
                "-kernel", obj / "arch/x86/boot/bzImage", "-append", " ".join(append)]
     return command + (["-initrd", initrd] if initrd else [])
@@ -94,7 +96,31 @@ def qemu_command(obj, machine, append, memory, initrd=None):
 
 def accelerator(obj):
     """KVM if a boot proves that it works here, else emulation; with two CPUs."""
-    return KVM if kvm_works(obj) else ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
+    return KVM if kvm_works(obj) else TCG
+
+
+def clock(obj):
+    """Return the options that give an emulated guest a clock which holds on a busy machine; none without a TSC.
+
+    The only reference that such a guest has is the PIT. On a busy machine the interrupts of the PIT come late or get
+    lost, so that the guest measures a wrong frequency of the TSC, or none, or panics for want of a timer. QEMU emulates
+    the TSC with the TSC of this machine, and here its frequency can be measured well.
+    """
+    khz = tsc_khz(obj.parent / "tsc")
+    if not khz:
+        return []
+    hz = int(re.search(r"^CONFIG_HZ=(\d+)$", (obj / ".config").read_text(), re.M)[1])
+    # Without lpj= each further CPU measures its delay loop, against the PIT again.
+    return ["tsc=reliable", f"tsc_early_khz={khz}", f"lpj={khz * 1000 // hz}", "no_timer_check"]
+
+
+@functools.cache
+def tsc_khz(program):
+    """Return the frequency of this machine's TSC, or None; `program` is tools/tsc.c, compiled, which measures it."""
+    compiled = output(["clang", "-O2", "-Wall", "-Werror", PROJECT / "tools/tsc.c", "-o", program])
+    measured = None if compiled.returncode else output([program])
+    found = measured and measured.returncode == 0 and re.fullmatch(r"([1-9]\d*)\n", measured.stdout)
+    return int(found[1]) if found else None
 
 
 def kvm_works(obj):

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of what a guest is booted with."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+
+import guest  # noqa: E402
+
+
+class Clock(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.obj = pathlib.Path(folder.name) / "x86_64"
+        self.obj.mkdir()
+        (self.obj / ".config").write_text("CONFIG_HZ_250=y\nCONFIG_HZ=250\n")
+
+    def test_measures_agree(self):
+        # Not cached: each is made anew.
+        first, second = (guest.tsc_khz.__wrapped__(self.obj.parent / "tsc") for _ in range(2))
+        self.assertAlmostEqual(first / second, 1, places=3)
+
+    def test_no_measure(self):
+        self.assertIsNone(guest.tsc_khz.__wrapped__(self.obj / "missing/tsc"))
+        with mock.patch.object(guest, "tsc_khz", return_value=None):
+            self.assertEqual(guest.clock(self.obj), [])
+
+    def test_only_emulated_guests_are_given_one(self):
+        with mock.patch.object(guest, "tsc_khz", return_value=2600000):
+            emulated, virtual, counting = (
+                " ".join(map(str, guest.qemu_command(self.obj, machine, [], "512M")))
+                for machine in (guest.TCG, guest.KVM, ["-icount", "shift=0"]))
+        self.assertIn("tsc=reliable tsc_early_khz=2600000 lpj=10400000 no_timer_check", emulated)
+        self.assertNotIn("tsc", virtual + counting)
+
+
+if __name__ == "__main__":
+    unittest.main()
