@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from common import PROJECT, Progress, cache, environment
+from common import PROJECT, Progress, cache, environment, output
 
 QEMU = "qemu-system-x86_64"
 KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
@@ -18,9 +18,37 @@ SCENARIOS = PROJECT / "tests/vm"
 
 # No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
 APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"
+# How many seconds a guest on a quick machine may go on without news.
+LIMIT = 200
+LIMIT_UML = 60
+# A quick machine has the first result of a guest after as many seconds.
+BOOT = 5
+# A line of results, or one that says what is tried next.
+NEWS = re.compile(r"^(?:\[[^\]]*\] ?)*\s*(?:(?:not )?ok \d|#\s+(?:RUN|Subtest:)\s|bench: )", re.M)
 # identify_cpu() forgets for a moment that page tables have five levels. KASAN in an interrupt that comes just then takes
 # every address for a wild one.
 APPEND_KASAN = "no5lvl"
+
+
+class Patience:
+    """How long a guest may go on without news: `seconds`, and more in proportion where it boots slowly.
+
+    A limit to the whole would fail guests that only are slow: other guests and builds run beside them.
+    """
+
+    def __init__(self, seconds, now):
+        self.seconds = seconds
+        self.start = self.since = now
+        self.news = 0
+        self.slowness = 1
+
+    def left(self, news, now):
+        """Return how many seconds are left to a guest that has printed `news` lines of results by `now`."""
+        if news > self.news:
+            if not self.news:
+                self.slowness = max(1, (now - self.start) / BOOT)
+            self.news, self.since = news, now
+        return self.since + self.seconds * self.slowness - now
 
 
 class Run:
@@ -36,20 +64,28 @@ class Run:
         self.problem = None
         self.seconds = 0.0
 
+    def news(self):
+        """Return how many lines of results there are."""
+        return sum(len(NEWS.findall(log.read_text(errors="replace"))) for log in (self.console, self.ktap) if log.exists())
+
     def boot(self, label, command, limit, stdout, status=None):
-        """Run `command` for at most `limit` seconds with its output in `stdout`; `status` says how far it is."""
+        """Run `command` with its output in `stdout`, until it ends or nothing is new for `limit` seconds.
+
+        `status` returns how far it is.
+        """
         progress = Progress(label, command)
         start = time.monotonic()
+        patience = Patience(limit, start)
         with open(stdout, "wb") as out:
             # Its own session: UML consists of several processes, and all of them have to go.
             process = subprocess.Popen([str(word) for word in command], env=environment(), stdin=subprocess.DEVNULL,
                                        stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                while process.poll() is None and time.monotonic() - start < limit:
-                    progress.update(f"{status() if status else 'running'}, at most {limit} s")
+                while process.poll() is None and (left := patience.left(self.news(), time.monotonic())) > 0:
+                    progress.update(f"{status() if status else 'running'}, {left:.0f} s left without news")
                     with_timeout(process, 1)
                 if process.poll() is None:
-                    self.problem = f"not finished after {limit} s"
+                    self.problem = f"hangs: nothing new for {limit * patience.slowness:.0f} s"
                 elif process.returncode:
                     self.problem = f"{pathlib.Path(command[0]).name} exited with {process.returncode}"
             finally:
@@ -68,7 +104,7 @@ def with_timeout(process, seconds):
         pass
 
 
-def uml(label, obj, folder, append, limit=120, status=None):
+def uml(label, obj, folder, append, limit=LIMIT_UML, status=None):
     """Boot the UML kernel in `obj`."""
     run = Run(folder)
     # uml_dir: its control socket would else be left in the home directory when it is killed.
@@ -76,7 +112,7 @@ def uml(label, obj, folder, append, limit=120, status=None):
     return run.boot(label, command, limit, run.console, status and (lambda: status(run)))
 
 
-def qemu(label, obj, folder, append, limit=300, memory="512M", initrd=None, machine=None, status=None):
+def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, machine=None, status=None):
     """Boot the x86_64 kernel in `obj`, on the `machine` given or the best there is."""
     run = Run(folder)
     command = qemu_command(obj, machine or accelerator(obj), append, memory, initrd)
@@ -145,15 +181,14 @@ def kvm_works(obj):
 
 
 def scenarios():
-    """The scenarios in tests/vm: name, and the settings in its header (`# memory: 256M`, `# timeout: 120`)."""
+    """The scenarios in tests/vm: name, and the settings in its header (`# memory: 256M`)."""
     found = {}
     for script in sorted(SCENARIOS.glob("*.sh")):
-        found[script.stem] = {"memory": "512M", "timeout": "120"}
-        found[script.stem] |= dict(re.findall(r"^# (memory|timeout): (\w+)$", script.read_text(), re.M))
+        found[script.stem] = {"memory": "512M"} | dict(re.findall(r"^# (memory): (\w+)$", script.read_text(), re.M))
     return found
 
 
 def scenario(label, name, settings, obj, folder, initrd, append=()):
     """Boot a guest that runs the scenario `name`."""
     append = [f"scenario={name}", "kunit.enable=0", *append]
-    return qemu(label, obj, folder, append, int(settings["timeout"]), settings["memory"], initrd)
+    return qemu(label, obj, folder, append, memory=settings["memory"], initrd=initrd)

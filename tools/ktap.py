@@ -5,6 +5,7 @@ import json
 import re
 
 from common import output
+from log import STAMP
 from table import Counts
 
 
@@ -24,13 +25,22 @@ def count(tree, log):
 
 def failures(text):
     """What kunit.py prints about failed test cases, without its clock, rulers and summary."""
-    lines = [re.sub(r"^\[\d\d:\d\d:\d\d\] ", "", line) for line in text.splitlines()]
-    return "\n".join(line for line in lines if line and not re.match(r"={60}|Testing complete|Test results stored", line))
+    lines = [re.sub(r"^\[\d\d:\d\d:\d\d\] ", "", line).rstrip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not re.match(r"={60}|Testing complete|Test results stored", line)]
+    # A test without a result has no name either.
+    missing = lines.count("[CRASHED]")
+    lines = [line for line in lines if line != "[CRASHED]"]
+    return "\n".join(lines + [f"results that are missing: {missing}"] * bool(missing))
 
 
-def listed(text, suite):
-    """The test cases of `suite` in the log of a boot with kunit.action=list."""
-    return re.findall(rf"^(?:\[ *[\d.]+\] )?{suite}\.(\w+)\r?$", text, re.M)
+def without_stamps(text):
+    """The KTAP in a kernel log, without the time that begins each line."""
+    return "\n".join(line[STAMP.match(line).end():].rstrip() for line in text.splitlines())
+
+
+def listed(text):
+    """The test cases in the log of a boot with kunit.action=list, each with its suite: suite.test."""
+    return re.findall(r"^\w+\.\w+$", without_stamps(text), re.M)
 
 
 def plan_problem(text):
@@ -42,3 +52,36 @@ def plan_problem(text):
     if len(results) != int(plan[1]):
         return f"{plan[1]} tests planned, {len(results)} run"
     return None
+
+
+def last_started(text):
+    """The test of the scenario with the KTAP `text` that started last, and has no result yet; None if there is none."""
+    name = None
+    for line in text.splitlines():
+        started = re.match(r"\s*#\s+RUN\s+(.*?)(?: \.\.\.)?$", line)
+        if started:
+            name = started[1]
+        elif re.match(r"\s*(?:not )?ok \d", line):
+            name = None
+    return name
+
+
+def not_ended(text, names):
+    """The KUnit tests, in order one of `names`, that can have been running when the kernel log `text` ended.
+
+    KUnit prints nothing when a test starts. The kernel holds a result back until it prints the next line, so that the
+    result of the last test to end may be missing: then there are two.
+    """
+    ended, suite, certain = None, None, False
+    for line in without_stamps(text).splitlines():
+        found = re.match(r" {4}# Subtest: (\w+)", line)
+        if found:
+            suite = found[1]
+        result = re.match(r" {4}(?:not )?ok \d+ (\w+)", line)
+        # Printed before the result, but not for every test.
+        attribute = re.match(r" {4}# (\w+)\.speed: ", line)
+        if suite and (result or attribute):
+            ended = f"{suite}.{(result or attribute)[1]}"
+        certain = bool(attribute)
+    first = names.index(ended) + 1 if ended in names else 0
+    return names[first:first + (1 if certain else 2)]

@@ -31,9 +31,8 @@ def tools(table):
 
 def judged(tree, run, results, problems=()):
     """Count the test cases in the file `results`; a clean log is one more. The Counts, and details as text."""
-    console = run.console.read_text(errors="replace") if run.console.exists() else ""
     counts, details = ktap.count(tree, results) if results.exists() else (Counts(failed=1), "no KTAP")
-    problems = [*filter(None, [run.problem, *problems]), *log.judge(console)]
+    problems = [*filter(None, [run.problem, *problems]), *log.judge(text_of(run.console))]
     details = "\n".join([details, *problems, f"log: {run.console}"])
     return counts + (Counts(failed=1) if problems else Counts(passed=1)), details
 
@@ -43,20 +42,39 @@ def judge(table, tree, name, run, results, problems=()):
     table.row(name, counts, run.seconds, details)
 
 
+def text_of(path):
+    """The text of a file that a guest wrote, empty if it did not."""
+    return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""
+
+
+def kunit(boot, name, obj, folder, append, **machine):
+    """Boot with the KUnit tests, and return the run, and a list that names the test in which it ended too early."""
+    append = ["kunit.enable=1", *append]
+    run = boot(name, obj, folder, append, **machine)
+    text = text_of(run.console)
+    problem = ktap.plan_problem(ktap.without_stamps(text))
+    if not problem:
+        return run, []
+    listed = boot(f"{name}: which tests there are", obj, folder / "list", [*append, "kunit.action=list"],
+                  **machine)
+    where = " or ".join(ktap.not_ended(text, ktap.listed(text_of(listed.console))))
+    return run, [f"{problem}; it ended in {where}" if where else problem]
+
+
 def kunit_uml(table, tree):
     obj = build(tree, "uml")
-    run = guest.uml("kunit-uml", obj, tree.results / "kunit-uml", ["kunit.enable=1", "kunit_shutdown=halt"])
-    judge(table, tree, "kunit-uml", run, run.console)
+    run, problems = kunit(guest.uml, "kunit-uml", obj, tree.results / "kunit-uml", ["kunit_shutdown=halt"])
+    judge(table, tree, "kunit-uml", run, run.console, problems)
 
 
 def kunit_x86_64(table, tree, config):
     name = f"kunit-{config}"
     obj = build(tree, config)
     # SRCU as on a machine with many CPUs, where the callbacks of each have a queue of their own.
-    append = ["kunit.enable=1", "kunit_shutdown=reboot", "srcutree.convert_to_big=1"]
+    append = ["kunit_shutdown=reboot", "srcutree.convert_to_big=1"]
     # With less than 512 MiB there are no huge pages.
-    run = guest.qemu(name, obj, tree.results / name, append, memory="1G")
-    judge(table, tree, name, run, run.console)
+    run, problems = kunit(guest.qemu, name, obj, tree.results / name, append, memory="1G")
+    judge(table, tree, name, run, run.console, problems)
 
 
 # The KUnit suites whose tests provoke a report of lockdep.
@@ -74,8 +92,8 @@ def lockdep(table, tree, config):
         return guest.qemu(f"lockdep {test}", obj, results / test.replace("*", "list"), append)
 
     listing = boot("*lockdep.*", "kunit.action=list")
-    text = listing.console.read_text(errors="replace") if listing.console.exists() else ""
-    tests = [f"{suite}.{test}" for suite in LOCKDEP for test in ktap.listed(text, suite)]
+    listed = ktap.listed(text_of(listing.console))
+    tests = [test for suite in LOCKDEP for test in listed if test.startswith(f"{suite}.")]
     missing = [suite for suite in LOCKDEP if not any(test.startswith(f"{suite}.") for test in tests)]
     problem = listing.problem or (f"KUnit lists no test of {', '.join(missing)}" if missing else None)
     total = Counts(failed=int(bool(problem)))
@@ -100,15 +118,22 @@ def vm(table, tree, config):
         return
     obj = build(tree, config)
     initrd = initramfs(tree, obj)
-    for scenario, settings in found.items():
-        name = f"vm-{scenario}" + config.removeprefix("x86_64")
-        run = guest.scenario(name, scenario, settings, obj, tree.results / name, initrd)
-        text = run.ktap.read_text(errors="replace").replace("\r", "") if run.ktap.exists() else ""
-        code = re.search(r"^# exit code (\d+)$", text, re.M)
-        ended = "the scenario did not end" if not code else f"exit code {code[1]}" if code[1] != "0" else None
-        judge(table, tree, name, run, run.ktap, [ktap.plan_problem(text), ended])
-        # What a scenario has to show beside its results.
-        print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
+    for name, settings in found.items():
+        label = f"vm-{name}" + config.removeprefix("x86_64")
+        scenario(table, tree, label, guest.scenario(label, name, settings, obj, tree.results / label, initrd))
+
+
+def scenario(table, tree, name, run):
+    """Judge the `run` of a scenario, and show what it has to show beside its results."""
+    text = text_of(run.ktap)
+    code = re.search(r"^# exit code (\d+)$", text, re.M)
+    started = ktap.last_started(text)
+    problems = [ktap.plan_problem(text),
+                started and f"it ended in: {started}",
+                not code and "the scenario did not end",
+                code and code[1] != "0" and f"exit code {code[1]}"]
+    judge(table, tree, name, run, run.ktap, problems)
+    print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
 
 
 def run(suites):

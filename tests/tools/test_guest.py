@@ -39,5 +39,29 @@ class Clock(unittest.TestCase):
         self.assertNotIn("tsc", virtual + counting)
 
 
+class Patience(unittest.TestCase):
+    def test_without_news_it_ends(self):
+        patience = guest.Patience(100, 1000)
+        self.assertGreater(patience.left(0, 1099), 0)
+        self.assertLessEqual(patience.left(0, 1100), 0)
+
+    def test_news_begin_it_anew(self):
+        patience = guest.Patience(100, 1000)
+        patience.left(1, 1001)
+        self.assertEqual(patience.left(2, 1090), 100)
+        self.assertEqual(patience.left(2, 1140), 50)
+
+    def test_slow_guests_get_more(self):
+        patience = guest.Patience(100, 1000)
+        self.assertEqual(patience.left(1, 1000 + 3 * guest.BOOT), 300)
+
+    def test_news(self):
+        for line, news in (("ok 1 a", 1), ("[    1.400036]     not ok 2 b", 1), ("    #  RUN           c ...", 1),
+                           ("[    0.5]     # Subtest: d", 1), ("[    0.45] bench: cost: case=e", 1),
+                           ("[   61.5] INFO: task f:93 blocked for more than 30 seconds.", 0), ("# a comment", 0)):
+            with self.subTest(line):
+                self.assertEqual(len(guest.NEWS.findall(line)), news)
+
+
 if __name__ == "__main__":
     unittest.main()
