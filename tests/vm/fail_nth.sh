@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 512M
-# timeout: 180
 #
 # Allocations that fail, see fail_nth.c, and whether any of it leaks.
 
@@ -12,9 +11,9 @@ module=rust_mmu_mirror
 ktap_print_header
 ktap_set_plan 9
 
-ktap_test_result "the module loads" insmod /lib/modules/$module.ko
+result "the module loads" insmod /lib/modules/$module.ko
 results ./fail_nth
-ktap_test_result "it can be unloaded afterwards" rmmod $module
+result "it can be unloaded afterwards" rmmod $module
 leak_result
 
 ktap_finished

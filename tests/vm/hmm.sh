@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 1G
-# timeout: 900
 #
 # The kernel's own tests of HMM, tools/testing/selftests/mm/hmm-tests.c, with
 # the C driver and then with the Rust one.
@@ -35,38 +34,48 @@ is_in() {
 	return 1
 }
 
-# lines PROGRAM OPTION ...: one for each test, its name and result
-lines() {
-	"$@" >/tmp/log 2>&1
-	# What it says about those that failed goes to the console.
-	grep -v "RUN \| OK \|^ok" /tmp/log >&2
-	sed -n -e 's/^ok [0-9]* .*\.\(\w*\) # SKIP.*/\1 skip/p;t' \
-		-e 's/^ok [0-9]* .*\.\(\w*\).*/\1 pass/p;t' \
-		-e 's/^not ok [0-9]* .*\.\(\w*\).*/\1 fail/p' /tmp/log
+# tested MODULE PROGRAM OPTION ...: append what it prints to /tmp/MODULE.log
+tested() {
+	log=/tmp/$1.log
+	shift
+	line() {
+		echo "$1" >>$log
+		case $1 in
+		*" RUN "*) echo "$1" ;;
+		esac
+	}
+	lines "$@"
+	# That tests fail is for their own results.
+	[ $? -lt 2 ]
 }
 
-# run MODULE OPTION ...: test it, hmm_test with the options; lines in /tmp/MODULE
+# run MODULE OPTION ...: test it, hmm_test with the options
 run() {
 	module=$1
 	shift
 	insmod /lib/modules/$module.ko || return
-	{
-		lines hmm-tests -V hmm_device_coherent -V hmm2_device_coherent
-		lines hmm_test "$@"
-	} >/tmp/$module
+	tested $module hmm-tests -V hmm_device_coherent -V hmm2_device_coherent &&
+		tested $module hmm_test "$@"
 	rmmod $module
 }
 
-# result MODULE TEST: pass, fail, skip, or none if it was not run
-result() {
-	found=$(sed -n "s/^$2 //p" /tmp/$1)
+# result_of MODULE TEST: pass, fail, skip, or none if it was not run
+result_of() {
+	found=$(sed -n -e "s/^ok [0-9]* .*\.$2 # SKIP.*/skip/p;t" \
+		-e "s/^ok [0-9]* .*\.$2\>.*/pass/p;t" \
+		-e "s/^not ok [0-9]* .*\.$2\>.*/fail/p" /tmp/$1.log)
 	echo ${found:-none}
+}
+
+# said MODULE TEST: what it printed, as comments
+said() {
+	sed -n "/ RUN .*\.$2 \.\.\.$/,/^\(not \)\?ok /{/^#/p}" /tmp/$1.log
 }
 
 # Both drivers have the same devices.
 refused_beside() {
 	insmod /lib/modules/test_hmm.ko || return
-	! insmod /lib/modules/rust_hmm_mirror.ko 2>/dev/null &&
+	fails "can't insert" insmod /lib/modules/rust_hmm_mirror.ko &&
 		dmesg | grep -q "rust_hmm_mirror: test_hmm is loaded" &&
 		rmmod test_hmm
 }
@@ -80,21 +89,21 @@ counted=$(for test in $tests; do
 done)
 ktap_set_plan $(($(echo $counted | wc -w) + 4))
 
-ktap_test_result "the drivers are not loaded together" refused_beside
+result "the drivers are not loaded together" refused_beside
 # It has memory of its own. And it enters a page that was made exclusive without
 # asking whether the process still has it; by the time of the next read it may
 # be somebody else's. It reads memory of which the kernel has no map. And it
 # does not mark what it writes to, and does not look at signals.
-ktap_test_result "the C driver is tested" run test_hmm \
+result "the C driver is tested" run test_hmm \
 	-T there_is_no_memory_of_the_device -T churn \
 	-T secret_memory_stays_secret -T what_is_written_is_kept \
 	-T signal_ends_a_long_snapshot
-ktap_test_result "the Rust driver is tested" run rust_hmm_mirror
+result "the Rust driver is tested" run rust_hmm_mirror
 
 echo "# | $(printf "%-34s %-4s %s" "test of HMM" C Rust)"
 for test in $tests; do
-	c=$(result test_hmm $test)
-	rust=$(result rust_hmm_mirror $test)
+	c=$(result_of test_hmm $test)
+	rust=$(result_of rust_hmm_mirror $test)
 	if is_in $test "$migrating"; then
 		echo "# | $(printf "%-34s %-4s %s" $test $c $rust) migrates to memory of the device"
 		continue
@@ -104,6 +113,7 @@ for test in $tests; do
 	if [ $rust = pass ]; then
 		ktap_test_pass $test
 	elif is_in $test "$required" || [ $c = pass ] || [ $c = none ]; then
+		said rust_hmm_mirror $test
 		ktap_test_fail "$test: C: $c, Rust: $rust"
 	else
 		ktap_test_skip "$test: C: $c, Rust: $rust"

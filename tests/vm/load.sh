@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 512M
-# timeout: 240
 #
 # Many processes and threads at once, see load.c, and whether any of it leaks.
 # It takes `seconds`, which the kernel command line can set, as well as `seed`.
@@ -13,9 +12,9 @@ module=rust_mmu_mirror
 ktap_print_header
 ktap_set_plan 8
 
-ktap_test_result "the module loads" insmod /lib/modules/$module.ko
+result "the module loads" insmod /lib/modules/$module.ko
 results ./load ${seconds:-60} ${seed:-1}
-ktap_test_result "it can be unloaded afterwards" rmmod $module
+result "it can be unloaded afterwards" rmmod $module
 leak_result
 
 ktap_finished

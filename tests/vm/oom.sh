@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
-# timeout: 240
 #
 # The OOM story, see oom_story.c: three ways to ask for the memory of a dying
 # process, four drivers that are asked, and the HMM driver. `make demo` shows it
 # as a table.
+
+. ./helpers.inc
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
 drivers=$(echo ${drivers:-lets-go,refuses,sleeps,never,hmm} | tr , " ")
@@ -19,13 +20,16 @@ run() {
 	never) params=refuse=-1 ;;
 	hmm) module=rust_hmm_mirror ;;
 	esac
-	insmod /lib/modules/$module.ko $params || return
+	started "$1 $2"
+	if ! insmod /lib/modules/$module.ko $params; then
+		ktap_test_fail "$1 $2: no driver"
+		return
+	fi
 
 	echo "story: $1 $2" >/dev/kmsg
 	[ $2 = sleeps ] &&
 		echo "expect-report: 1 BUG: scheduling in a non-blocking section" >/dev/kmsg
-	# Count the result ourselves: each run prints it as number 1.
-	oom_story $1 $2 | sed "s/ok 1 /ok $number /"
+	results oom_story $1 $2
 	[ $2 = sleeps ] && echo "expect-report: end" >/dev/kmsg
 	echo "story: end" >/dev/kmsg
 
@@ -43,11 +47,11 @@ stories() {
 	done
 }
 
-echo "TAP version 13"
-echo "1..$(stories | wc -l)"
+ktap_print_header
+ktap_set_plan $(stories | wc -l)
 
-number=1
 for story in $(stories | tr ' ' :); do
 	run ${story%:*} ${story#*:}
-	number=$((number + 1))
 done
+
+ktap_finished

@@ -1,12 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
-# timeout: 180
 #
 # A module is unloaded with work items queued that are its own. They wait until
 # they are told to go on, so that an attempt before is refused for sure.
 
-. ./ktap_helpers.sh
+. ./helpers.inc
 
 module=queued_work
 ko=/lib/modules/$module.ko
@@ -83,16 +82,16 @@ queues_in_exit() {
 ktap_print_header
 ktap_set_plan 11
 
-ktap_test_result "a work item keeps its module" keeps 1 queue
-ktap_test_result "so does one that is delayed" keeps 1 delay
-ktap_test_result "and one that is a closure" keeps 1 spawn
-ktap_test_result "and one that queues itself" keeps 1 again
-ktap_test_result "and one that was queued while it ran" keeps 2 busy
-ktap_test_result "and one that a callback queued" keeps 1 watch
-ktap_test_result "and one that drops notifiers, with all that these keep" keeps 3 drop
-ktap_test_result "so does a file that drops notifiers" keeps_open 3 slow
-ktap_test_result "no reference is lost, and none is left" race
-ktap_test_result "a module that can't be initialized waits for its work items" fails_to_load
-ktap_test_result "and so does one that is unloaded" queues_in_exit
+result "a work item keeps its module" keeps 1 queue
+result "so does one that is delayed" keeps 1 delay
+result "and one that is a closure" keeps 1 spawn
+result "and one that queues itself" keeps 1 again
+result "and one that was queued while it ran" keeps 2 busy
+result "and one that a callback queued" keeps 1 watch
+result "and one that drops notifiers, with all that these keep" keeps 3 drop
+result "so does a file that drops notifiers" keeps_open 3 slow
+result "no reference is lost, and none is left" race
+result "a module that can't be initialized waits for its work items" fails_to_load
+result "and so does one that is unloaded" queues_in_exit
 
 ktap_finished

@@ -1,12 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
-# timeout: 180
 #
 # A module is unloaded while an object that it has put is still to be freed, and
 # can't be when it has leaked its notifiers.
 
-. ./ktap_helpers.sh
+. ./helpers.inc
 
 module=shared_unload
 ko=/lib/modules/$module.ko
@@ -71,7 +70,7 @@ slow() {
 	kept 2 && use && unloaded
 }
 
-fails() {
+failing() {
 	insmod $ko fail=1 && ! use 2>/tmp/use && grep -q "I/O error" /tmp/use && rmmod $module
 }
 
@@ -118,15 +117,15 @@ released() {
 ktap_print_header
 ktap_set_plan 10
 
-ktap_test_result "it can be unloaded when the object is freed" rounds
-ktap_test_result "every object was freed" freed
-ktap_test_result "it can't be unloaded before" slow
-ktap_test_result "notifiers that fail leave no reference" fails
-ktap_test_result "nor do those for which there is no memory" fails_to_allocate
-ktap_test_result "a module that can't be initialized waits for its notifiers" in_init
-ktap_test_result "there are none when it is unloaded" in_exit
-ktap_test_result "it leaks its notifiers" leaks
-ktap_test_result "then it can't be unloaded" stays
-ktap_test_result "and its callbacks can be called" released
+result "it can be unloaded when the object is freed" rounds
+result "every object was freed" freed
+result "it can't be unloaded before" slow
+result "notifiers that fail leave no reference" failing
+result "nor do those for which there is no memory" fails_to_allocate
+result "a module that can't be initialized waits for its notifiers" in_init
+result "there are none when it is unloaded" in_exit
+result "it leaks its notifiers" leaks
+result "then it can't be unloaded" stays
+result "and its callbacks can be called" released
 
 ktap_finished

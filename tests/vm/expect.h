@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Checks that print, as comments, what they expected and what they got.
+ */
+#ifndef EXPECT_H
+#define EXPECT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static inline int expect(int good, const char *what, const char *how,
+			 long long expected, long long got)
+{
+	if (!good)
+		printf("# %s: expected %s%lld, got %lld\n", what, how, expected, got);
+	return good;
+}
+
+#define expect_is(got, expected)					\
+	expect((long long)(got) == (long long)(expected), #got, "",	\
+	       expected, got)
+#define expect_at_least(got, least)					\
+	expect((long long)(got) >= (long long)(least), #got, "at least ",	\
+	       least, got)
+
+/*
+ * Seconds after which what has to happen, and has not, is given up. The first
+ * process of the guest measures how slow the guest is.
+ */
+static inline int patience(void)
+{
+	const char *slowness = getenv("slowness");
+
+	return 20 * (slowness ? atoi(slowness) : 1);
+}
+
+#endif /* EXPECT_H */
