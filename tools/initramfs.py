@@ -45,14 +45,15 @@ def programs(tree):
     folder = tree.root / "programs"
     folder.mkdir(exist_ok=True)
     selftests = tree.src / "tools/testing/selftests"
-    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src, "-I", SCENARIOS]
+    ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src]
     theirs = ["-D_GNU_SOURCE=", "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
     wanted = {source.stem: (ours, [source])
               for source in sorted(source for folder in FOLDERS for source in folder.glob("*.c"))}
     wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
                                     for name in ("hmm-tests", "hugepage_settings", "vm_util")])
     for program, (flags, sources) in wanted.items():
-        flags = ["-O2", "-Wall", "-pthread", "-I", selftests, *flags]
+        # In tests/vm is a kselftest_harness.h that comes before theirs.
+        flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
         objects = [folder / f"{source.stem}.o" for source in sources]
         steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
         steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
+#include <kselftest_harness.h>
 #include "mirror.h"
 
 FIXTURE(mirror)
@@ -175,21 +175,26 @@ TEST_F(mirror, mremap_is_followed)
 
 TEST_F(mirror, fork_copies_on_write)
 {
+	int written[2];
 	pid_t pid;
 	char c;
 
+	ASSERT_EQ(0, pipe(written));
 	ASSERT_EQ(0, mirror_map(self->fd, self->mem, self->len));
 	ASSERT_EQ(0, mirror_write(self->fd, self->mem, "a", 1));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		/* The parent's device must not write to the child's page. */
-		usleep(300000);
-		_exit(self->mem[0] == 'a' ? 0 : 1);
+		close(written[1]);
+		if (read(written[0], &c, 1))
+			_exit(1);
+		_exit(self->mem[0] == 'a' ? 0 : 2);
 	}
-	usleep(100000);
 	EXPECT_EQ(0, mirror_write(self->fd, self->mem, "b", 1));
 	EXPECT_EQ('b', self->mem[0]);
+	close(written[0]);
+	close(written[1]);
 	EXPECT_EQ(0, wait_for(pid));
 	EXPECT_EQ(0, mirror_read(self->fd, self->mem, &c, 1));
 	EXPECT_EQ('b', c);
@@ -248,22 +253,36 @@ TEST_F(mirror, exit_empties_it)
 
 TEST_F(mirror, exec_empties_it)
 {
-	pid_t pid = fork();
+	int input[2], exec[2];
+	pid_t pid;
+	char c;
 
+	ASSERT_EQ(0, pipe(input));
+	ASSERT_EQ(0, pipe2(exec, O_CLOEXEC));
+	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		fcntl(self->fd, F_SETFD, 0);
+		close(input[1]);
+		dup2(input[0], STDIN_FILENO);
 		if (mirror_map(self->fd, self->mem, self->len))
 			_exit(1);
 		if (mirror_prefetch(self->fd, self->mem, self->len))
 			_exit(2);
-		execl("/bin/sleep", "sleep", "1", NULL);
+		execl("/bin/cat", "cat", NULL);
 		_exit(3);
 	}
-	usleep(500000);
+	/* The last that has it open for writing closes it when it has new memory. */
+	close(exec[1]);
+	EXPECT_EQ(0, read(exec[0], &c, 1));
 	EXPECT_EQ(0, mirror_stats(self->fd).pages);
 	EXPECT_EQ(8, mirror_stats(self->fd).dropped);
+	/* And it was not the exit that did it: cat waits for the end of its input. */
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	close(input[1]);
 	EXPECT_EQ(0, wait_for(pid));
+	close(input[0]);
+	close(exec[0]);
 }
 
 TEST_F(mirror, bad_ranges)
@@ -465,7 +484,7 @@ TEST_F(mirror, churn)
 		if (mirror_write(self->fd, self->mem + self->page, "b", 1))
 			ASSERT_EQ(EFAULT, errno);
 		gettimeofday(&now, NULL);
-	} while (now.tv_sec - begin.tv_sec < 3);
+	} while (now.tv_sec - begin.tv_sec < 3 || !mirror_stats(self->fd).dropped);
 	arg.stop = 1;
 	pthread_join(thread, NULL);
 
