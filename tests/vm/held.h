@@ -46,13 +46,16 @@ static void hold(pid_t tid)
 
 static void wait_until_held(pid_t tid)
 {
-	int status;
+	int status = 0;
 
-	if (waitpid(tid, &status, __WALL) != tid)
-		die("waitpid");
-	if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8))) {
-		errno = 0;
-		die("the thread was not held");
+	/* It may have been stopped before. */
+	while (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8))) {
+		if (waitpid(tid, &status, __WALL) != tid)
+			die("waitpid");
+		if (!WIFSTOPPED(status)) {
+			errno = 0;
+			die("the thread was not held");
+		}
 	}
 }
 

@@ -1,86 +1,404 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A process has its memory mirrored by an interval notifier, which lets go,
- * and a list notifier, which refuses. It is killed, and process_mrelease(2)
- * asks for its memory. What became of that must not be in the way when the
- * process closes the mirror on its way out.
+ * process_mrelease(2) of a process whose memory is mirrored: what it returns,
+ * and whether the memory comes back, in each state that the process can be in.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <kselftest_harness.h>
+
+#include "expect.h"
 #include "held.h"
 #include "mirror.h"
 
-#define MEMORY		(1024UL * 1024)
+#define PAGE		4096L
+#define PAGES		512L
 #define REFUSES		"/dev/list_refuses"
-#define EXIT_SECONDS	10
+#define CGROUP		"/sys/fs/cgroup/frozen"
 
-static void victim(void)
+/* What a victim does beside having memory, which it shares with us. */
+struct plan {
+	atomic_int held;	/* the thread that cannot exit */
+	atomic_int ready;
+	atomic_int sharer;	/* the process that shares its memory */
+	int has_sharer;
+	int has_list_notifier;
+	int file;		/* what the thread writes to; else it only waits */
+};
+
+FIXTURE(victim)
 {
-	int mirror = open(MIRROR_DEVICE, O_RDWR);
-	pthread_t thread;
-	char *mem;
+	struct plan *plan;
+	int mirror;
+	int pidfd;
+	pid_t pid;
+};
 
-	if (mirror < 0)
-		die(MIRROR_DEVICE);
-	if (open(REFUSES, O_RDWR) < 0)
-		die(REFUSES);
-	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED)
-		die("mmap");
-	if (mirror_map(mirror, mem, MEMORY) ||
-	    mirror_prefetch(mirror, mem, MEMORY))
-		die("mirror");
-	if (pthread_create(&thread, NULL, held_thread, NULL))
-		die("pthread_create");
+FIXTURE_SETUP(victim)
+{
+	self->plan = mmap(NULL, sizeof(*self->plan), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->plan);
+	held = &self->plan->held;
+	self->mirror = open(MIRROR_DEVICE, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->mirror);
+	self->pid = 0;
+}
+
+FIXTURE_TEARDOWN(victim)
+{
+	if (self->plan->sharer)
+		kill(self->plan->sharer, SIGKILL);
+	if (self->pid > 0) {
+		kill(self->pid, SIGKILL);
+		ptrace(PTRACE_DETACH, *held, NULL, NULL);
+		waitpid(self->pid, NULL, 0);
+		close(self->pidfd);
+	}
+	close(self->mirror);
+}
+
+static int share_memory(void *unused)
+{
 	for (;;)
 		pause();
 }
 
-int main(void)
+static void *write_to(void *plan)
 {
-	int pidfd, released, error, i;
-	pid_t pid;
+	struct plan *p = plan;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n1..2\n");
-	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (held == MAP_FAILED)
+	p->held = gettid();
+	write(p->file, "x", 1);
+	return NULL;
+}
+
+static void victim(struct plan *plan, int mirror)
+{
+	static char stack[16384];
+	pthread_t thread;
+	char *mem;
+
+	if (plan->has_list_notifier && open(REFUSES, O_RDWR) < 0)
+		die(REFUSES);
+	mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
 		die("mmap");
+	if (mirror_map(mirror, mem, PAGES * PAGE) ||
+	    mirror_prefetch(mirror, mem, PAGES * PAGE))
+		die("mirror");
+	if (pthread_create(&thread, NULL, plan->file ? write_to : held_thread,
+			   plan))
+		die("pthread_create");
+	if (plan->has_sharer)
+		plan->sharer = clone(share_memory, stack + sizeof(stack),
+				     CLONE_VM | SIGCHLD, NULL);
+	plan->ready = 1;
+	for (;;)
+		pause();
+}
 
-	pid = fork();
-	if (!pid)
-		victim();
-	while (!*held) {
-		if (waitpid(pid, NULL, WNOHANG))
-			return 1;
-		nap();
-	}
-	pidfd = syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0)
-		die("pidfd_open");
-	hold(*held);
-	kill(pid, SIGKILL);
-	wait_until_held(*held);
-
-	released = syscall(SYS_process_mrelease, pidfd, 0);
-	error = errno;
-	printf("%s 1 the list notifier refuses\n",
-	       released && error == EAGAIN ? "ok" : "not ok");
-
-	ptrace(PTRACE_DETACH, *held, NULL, NULL);
-	for (i = 0; i < EXIT_SECONDS * 100; i++) {
-		if (waitpid(pid, NULL, WNOHANG) == pid) {
-			printf("ok 2 the process exits\n");
-			return !released || error != EAGAIN;
+/* Starts the victim, and returns whether it is there. */
+static int start(FIXTURE_DATA(victim) *self)
+{
+	self->pid = fork();
+	if (!self->pid)
+		victim(self->plan, self->mirror);
+	while (!*held || !self->plan->ready) {
+		if (waitpid(self->pid, NULL, WNOHANG)) {
+			self->pid = 0;
+			return 0;
 		}
 		nap();
 	}
-	printf("not ok 2 the process exits\n");
-	return 1;
+	self->pidfd = syscall(SYS_pidfd_open, self->pid, 0);
+	return self->pidfd >= 0;
 }
+
+/* The error of process_mrelease(2), or 0. */
+static int mrelease(FIXTURE_DATA(victim) *self)
+{
+	return syscall(SYS_process_mrelease, self->pidfd, 0) ? errno : 0;
+}
+
+/* The pages that the device has. */
+static long long mirrored(FIXTURE_DATA(victim) *self)
+{
+	return mirror_stats(self->mirror).pages;
+}
+
+/* How often the device was called without being allowed to sleep. */
+static long long asked(FIXTURE_DATA(victim) *self)
+{
+	return mirror_stats(self->mirror).nonblock;
+}
+
+/* The kilobytes of anonymous memory that a thread has. */
+static long anon_kb(pid_t tid)
+{
+	char path[64], line[256];
+	long kb = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "RssAnon: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* The state of a thread, as one letter. */
+static char state(pid_t tid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	file = fopen(path, "r");
+	if (file) {
+		fscanf(file, "%*d (%*[^)]) %c", &state);
+		fclose(file);
+	}
+	return state;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
+
+	ret = write(fd, text, strlen(text));
+	close(fd);
+	return ret == (int)strlen(text);
+}
+
+/* Has the thread that is held not exit, and kills the process. */
+static void kill_and_hold(FIXTURE_DATA(victim) *self)
+{
+	kill(self->pid, SIGKILL);
+	wait_until_held(*held);
+}
+
+/* Whether the process exits, which it must now. */
+static int exits(FIXTURE_DATA(victim) *self)
+{
+	int i, limit = patience();
+
+	for (i = 0; i < limit * 100; i++) {
+		if (waitpid(self->pid, NULL, WNOHANG) == self->pid) {
+			self->pid = 0;
+			return 1;
+		}
+		nap();
+	}
+	return 0;
+}
+
+/* What must not have changed, as the process was not killed. */
+#define EXPECT_UNTOUCHED()						\
+	do {								\
+		EXPECT_EQ(PAGES, mirrored(self));			\
+		EXPECT_EQ(0, asked(self));				\
+		EXPECT_LE(PAGES * PAGE / 1024, anon_kb(*held));		\
+	} while (0)
+
+/* What has to be when the memory is back and the process is not gone. */
+#define EXPECT_REAPED(times)						\
+	do {								\
+		EXPECT_EQ(0, mirrored(self));				\
+		EXPECT_EQ(times, asked(self));				\
+		EXPECT_EQ(0, anon_kb(*held));				\
+	} while (0)
+
+TEST_F(victim, before_the_kill)
+{
+	ASSERT_TRUE(start(self));
+	EXPECT_EQ(EINVAL, mrelease(self));
+	EXPECT_UNTOUCHED();
+}
+
+TEST_F(victim, after_the_exit)
+{
+	siginfo_t info;
+
+	ASSERT_TRUE(start(self));
+	kill(self->pid, SIGKILL);
+	ASSERT_EQ(0, waitid(P_PID, self->pid, &info, WEXITED | WNOWAIT));
+	/* It is a zombie. */
+	EXPECT_EQ(ESRCH, mrelease(self));
+	EXPECT_TRUE(exits(self));
+	EXPECT_EQ(ESRCH, mrelease(self));
+	EXPECT_EQ(0, mirrored(self));
+	EXPECT_EQ(0, asked(self));
+}
+
+TEST_F(victim, twice)
+{
+	ASSERT_TRUE(start(self));
+	hold(*held);
+	kill_and_hold(self);
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_REAPED(1);
+	/* There is nothing left, and nothing wrong with that. */
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_REAPED(2);
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
+	EXPECT_TRUE(exits(self));
+}
+
+TEST_F(victim, list_notifier_refuses)
+{
+	self->plan->has_list_notifier = 1;
+	ASSERT_TRUE(start(self));
+	hold(*held);
+	kill_and_hold(self);
+	EXPECT_EQ(EAGAIN, mrelease(self));
+	/*
+	 * What became of that must not be in the way when the process closes
+	 * the mirror on its way out.
+	 */
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
+	EXPECT_TRUE(exits(self));
+	EXPECT_EQ(0, mirrored(self));
+}
+
+TEST_F(victim, in_a_frozen_cgroup)
+{
+	char pid[16];
+
+	ASSERT_TRUE(start(self));
+	ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
+	snprintf(pid, sizeof(pid), "%d", self->pid);
+	ASSERT_TRUE(write_file(CGROUP "/cgroup.procs", pid));
+	hold(*held);
+	ASSERT_TRUE(write_file(CGROUP "/cgroup.freeze", "1"));
+	while (system("grep -q 'frozen 1' " CGROUP "/cgroup.events"))
+		nap();
+	EXPECT_EQ(EINVAL, mrelease(self));
+	EXPECT_UNTOUCHED();
+
+	kill_and_hold(self);
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_REAPED(1);
+	/* It exits, although nobody thaws it. */
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
+	EXPECT_TRUE(exits(self));
+	EXPECT_EQ(0, rmdir(CGROUP));
+}
+
+TEST_F(victim, stopped)
+{
+	int status;
+
+	ASSERT_TRUE(start(self));
+	kill(self->pid, SIGSTOP);
+	ASSERT_EQ(self->pid, waitpid(self->pid, &status, WUNTRACED));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	EXPECT_EQ(EINVAL, mrelease(self));
+	EXPECT_UNTOUCHED();
+
+	hold(*held);
+	kill_and_hold(self);
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_REAPED(1);
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
+	EXPECT_TRUE(exits(self));
+}
+
+/* Another process has the memory, too, and is not about to exit. */
+TEST_F(victim, shares_its_memory)
+{
+	self->plan->has_sharer = 1;
+	ASSERT_TRUE(start(self));
+	ASSERT_LT(0, (pid_t)self->plan->sharer);
+	hold(*held);
+	kill_and_hold(self);
+	EXPECT_EQ(EINVAL, mrelease(self));
+	EXPECT_UNTOUCHED();
+
+	kill(self->plan->sharer, SIGKILL);
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_REAPED(1);
+	ptrace(PTRACE_DETACH, *held, NULL, NULL);
+	EXPECT_TRUE(exits(self));
+}
+
+/*
+ * A write whose data userfaultfd(2) keeps back holds the lock of the file as
+ * long as we like.
+ */
+struct lock {
+	int file;
+	int uffd;
+	char *page;
+	pthread_t writer;
+};
+
+static void *hold_lock(void *lock)
+{
+	struct lock *l = lock;
+
+	return (void *)(long)(write(l->file, l->page, 1) == 1);
+}
+
+static int take_lock(struct lock *lock)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range.len = PAGE,
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffd_msg msg;
+
+	lock->file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	lock->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	lock->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.range.start = (uintptr_t)lock->page;
+	return lock->file >= 0 && lock->page != MAP_FAILED &&
+	       !ioctl(lock->uffd, UFFDIO_API, &api) &&
+	       !ioctl(lock->uffd, UFFDIO_REGISTER, &reg) &&
+	       !pthread_create(&lock->writer, NULL, hold_lock, lock) &&
+	       read(lock->uffd, &msg, sizeof(msg)) == sizeof(msg);
+}
+
+static int release_lock(struct lock *lock)
+{
+	struct uffdio_zeropage zero = { .range.start = (uintptr_t)lock->page,
+					.range.len = PAGE };
+	void *written = NULL;
+
+	ioctl(lock->uffd, UFFDIO_ZEROPAGE, &zero);
+	pthread_join(lock->writer, &written);
+	return !!written;
+}
+
+TEST_F(victim, in_uninterruptible_sleep)
+{
+	struct lock lock;
+
+	ASSERT_TRUE(take_lock(&lock));
+	self->plan->file = lock.file;
+	ASSERT_TRUE(start(self));
+	while (state(*held) != 'D')
+		nap();
+	EXPECT_EQ(EINVAL, mrelease(self));
+	EXPECT_UNTOUCHED();
+
+	kill(self->pid, SIGKILL);
+	EXPECT_EQ(0, mrelease(self));
+	EXPECT_EQ('D', state(*held));
+	EXPECT_REAPED(1);
+
+	EXPECT_TRUE(release_lock(&lock));
+	EXPECT_TRUE(exits(self));
+}
+
+TEST_HARNESS_MAIN

@@ -1,13 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
-# timeout: 60
 #
-# Memory is asked for by process_mrelease(2), and one of two notifiers refuses.
+# Memory is asked for by process_mrelease(2), see mrelease.c.
 
-insmod /lib/modules/rust_mmu_mirror.ko && insmod /lib/modules/list_refuses.ko || exit
-mrelease
-code=$?
-# A process that hangs keeps the mirror.
-[ $code != 0 ] || { rmmod list_refuses && rmmod rust_mmu_mirror; } || code=$?
-exit $code
+. ./helpers.inc
+
+ktap_print_header
+ktap_set_plan 4
+
+result "the mirror loads" insmod /lib/modules/rust_mmu_mirror.ko
+result "the list notifier that refuses loads" insmod /lib/modules/list_refuses.ko
+program mrelease
+# A process that hangs keeps them.
+result "they can be unloaded afterwards" rmmod list_refuses rust_mmu_mirror
+
+ktap_finished
