@@ -24,6 +24,8 @@
 #include <kselftest_harness.h>
 #include <lib/test_hmm_uapi.h>
 
+#include "expect.h"
+
 #define PAGES		16
 #define HUGE_PAGE	(2UL << 20)
 
@@ -484,6 +486,47 @@ TEST_F(hmm, churn)
 	atomic_store(&shared.stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, foreign);
+}
+
+/* The kilobytes of memory that are free; some are in lists of the CPUs. */
+static long free_kb(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	char line[256];
+	long kb = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "MemFree: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* A reference to each page that is forgotten would keep it for ever. */
+TEST_F(hmm, exclusive_pages_are_freed)
+{
+	size_t len = 1024 * self->page;
+	char *data = malloc(len);
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long before, limit = patience() * 100;
+
+	ASSERT_NE(NULL, data);
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(data, 'x', len);
+	before = free_kb();
+	for (int i = 0; i < 16; i++) {
+		memset(mem, 'x', len);
+		ASSERT_EQ(0, command(self->fd, HMM_DMIRROR_EXCLUSIVE, mem, data,
+				     1024));
+		ASSERT_EQ(0, madvise(mem, len, MADV_DONTNEED));
+	}
+	/* They would be 64 MiB. Others take memory meanwhile, and give it back. */
+	while (free_kb() < before - 32 * 1024 && limit--)
+		usleep(10000);
+	EXPECT_LE(before - 32 * 1024, free_kb());
+	munmap(mem, len);
+	free(data);
 }
 
 TEST_HARNESS_MAIN
