@@ -11,20 +11,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "fail_nth.h"
 #include "mirror.h"
 
 #define PAGE		4096UL
 #define PAGES		8
 #define ACCESSED	2	/* pages that are read or written at once */
 
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define NODES		"/sys/kernel/slab/radix_tree_node/failslab"
-
-#define MAX_FAULTS	200
 
 struct state {
 	int fd;
@@ -77,45 +73,6 @@ static const struct call {
 	[READ] = { "READ", call_read, 1 },
 	[WRITE] = { "WRITE", call_write, 1 },
 };
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
-	close(fd);
-}
-
-static void set_fail_nth(int fd, int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", n);
-
-	if (pwrite(fd, text, len, 0) != len)
-		ksft_exit_fail_msg("fail-nth: %s\n", strerror(errno));
-}
-
-static int get_fail_nth(int fd)
-{
-	char text[16] = {};
-
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-		ksft_exit_fail_msg("fail-nth: %s\n", strerror(errno));
-	return atoi(text);
-}
-
-/* How a call in a process of its own ended. */
-enum { NOT_HIT, FAILED, ABSORBED, WRONG };
-
-#define CHECK(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			ksft_print_msg("%s, line %d: not so: %s\n",	\
-				       __func__, __LINE__, #condition);	\
-			exit(WRONG);					\
-		}							\
-	} while (0)
 
 /* Every page that was looked up is still there, or is known to be not. */
 static int adds_up(const struct mmu_mirror_stats *stats)
@@ -208,48 +165,6 @@ static int try_call(int which, int n)
 	return !hit ? NOT_HIT : ret ? FAILED : ABSORBED;
 }
 
-/* What `run(which, n)` returns in a new process. */
-static int in_child(int (*run)(int which, int n), int which, int n)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid)
-		exit(run(which, n));
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		ksft_exit_fail_msg("fork: %s\n", strerror(errno));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : WRONG;
-}
-
-/*
- * Some faults are absorbed: kmemleak has records in reserve, the core of the
- * XArray allocates a node that it did not get a second time, and a fault of the
- * process that has no memory is taken again. What must not be absorbed is seen
- * from the number of those that are not.
- */
-static void fail_each(int which)
-{
-	int ended[] = { 0, 0, 0, 0 };
-	int n, last = WRONG;
-
-	for (n = 1; n <= MAX_FAULTS && last != NOT_HIT; n++) {
-		last = in_child(try_call, which, n);
-		if (last < NOT_HIT || last > WRONG)
-			last = WRONG;
-		if (last == WRONG)
-			ksft_print_msg("%s, with fault %d\n", calls[which].name, n);
-		ended[last]++;
-	}
-
-	ksft_print_msg("%s: %d faults, %d times ENOMEM, %d absorbed\n",
-		       calls[which].name, n - 2, ended[FAILED], ended[ABSORBED]);
-	ksft_test_result(!ended[WRONG] && ended[NOT_HIT] == 1 &&
-			 ended[FAILED] >= calls[which].allocates,
-			 "%s fails with each of its allocations\n", calls[which].name);
-}
-
 /* One fault does not keep the table from growing, see above. Many do. */
 static int try_full(int which, int unused)
 {
@@ -278,6 +193,7 @@ static void fail_nodes(void)
 {
 	int which, good = 1;
 
+	ksft_print_msg(" RUN           a table that can't grow ...\n");
 	write_file(NODES, "1");
 	write_file(FAILSLAB "cache-filter", "1");
 	write_file(FAILSLAB "task-filter", "1");
@@ -293,13 +209,9 @@ int main(void)
 {
 	int which;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* Nothing about each fault in the log, and also those that could sleep. */
-	write_file(FAILSLAB "verbose", "0");
-	write_file(FAILSLAB "ignore-gfp-wait", "0");
-
+	setup_faults();
 	for (which = 0; which < NCALLS; which++)
-		fail_each(which);
+		fail_each(calls[which].name, try_call, which, calls[which].allocates);
 	fail_nodes();
 	return 0;
 }
