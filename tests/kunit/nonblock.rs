@@ -2,7 +2,13 @@
 
 //! Tests for `kernel::nonblock`.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::Msecs, //
+};
+
+/// How long a task sleeps that is woken as soon as it does.
+const TIMEOUT: Msecs = 10_000;
 
 #[kunit_tests(rust_nonblock)]
 mod tests {
@@ -20,6 +26,7 @@ mod tests {
         task::{
             sleeps,
             wait_until,
+            waker,
             Task, //
         },
         user, //
@@ -40,7 +47,8 @@ mod tests {
             Arc,
             Completion, //
         },
-        task::might_sleep, //
+        task::might_sleep,
+        time::msecs_to_jiffies, //
     };
 
     // SAFETY: These are the declarations in locks.h. The functions may be called in any task.
@@ -207,12 +215,18 @@ mod tests {
 
     #[test]
     fn schedule_is_reported() -> Result {
+        let begun = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let waker = waker(&begun)?;
+        let timeout = msecs_to_jiffies(TIMEOUT).try_into()?;
+        // A task that is woken before it sleeps is not reported.
         let seen = provoke(SCHEDULING, c"kunit_try_catch/", || {
             non_block(|_| {
+                begun.complete_all();
                 // SAFETY: The test runs in process context.
-                unsafe { bindings::schedule_timeout_uninterruptible(1) };
+                unsafe { bindings::schedule_timeout_uninterruptible(timeout) };
             })
         });
+        waker.wait();
 
         assert_eq!(seen, Seen::ONE);
         Ok(())
@@ -297,13 +311,19 @@ mod sleeping {
             MIGHT_SLEEP,
             SCHEDULING, //
         },
+        task::waker,
         user, //
     };
     use kernel::{
         bindings,
         new_mutex,
         nonblock::non_block,
-        sync::new_condvar, //
+        sync::{
+            new_condvar,
+            Arc,
+            Completion, //
+        },
+        time::msecs_to_jiffies, //
     };
 
     /// Calls `f` in a section, and returns what was reported.
@@ -334,12 +354,20 @@ mod sleeping {
     fn condvar_is_reported() -> Result {
         let mutex = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
         let condvar = KBox::pin_init(new_condvar!(), GFP_KERNEL)?;
+        let begun = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let waker = waker(&begun)?;
+        let timeout = msecs_to_jiffies(TIMEOUT);
         let mut guard = mutex.lock();
         // The condition variable sleeps, and then takes the mutex.
         let headers = [SCHEDULING, MIGHT_SLEEP];
         let seen = expect(&headers, c"kunit_try_catch", || {
-            non_block(|_| drop(condvar.wait_interruptible_timeout(&mut guard, 1)))
+            non_block(|_| {
+                begun.complete_all();
+                drop(condvar.wait_interruptible_timeout(&mut guard, timeout));
+            })
         });
+        drop(guard);
+        waker.wait();
 
         assert_eq!(seen.headers, 1);
         assert_eq!(seen.others, 0);

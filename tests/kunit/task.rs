@@ -4,6 +4,7 @@
 
 use kernel::{
     bindings,
+    current,
     new_spinlock,
     prelude::*,
     sync::{
@@ -78,9 +79,29 @@ pub(crate) fn wait_until(f: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Whether `task` sleeps, and no signal wakes it.
+/// Returns whether `task` sleeps.
 pub(crate) fn sleeps(task: &kernel::task::Task) -> bool {
-    // SAFETY: The reference keeps the task, and the field is always there; it may change meanwhile.
-    let state = unsafe { (&raw const (*task.as_ptr()).__state).read_volatile() };
-    state & bindings::TASK_UNINTERRUPTIBLE != 0
+    // SAFETY: The reference keeps the task, and the fields are always there; they may change
+    // meanwhile.
+    let (state, queued) = unsafe {
+        (
+            (&raw const (*task.as_ptr()).__state).read_volatile(),
+            (&raw const (*task.as_ptr()).on_rq).read_volatile(),
+        )
+    };
+
+    // A task that is about to sleep, and then does not, has the state already.
+    state != bindings::TASK_RUNNING && queued == 0
+}
+
+/// Starts a task that wakes the current task when that sleeps, once `begun` is completed.
+pub(crate) fn waker(begun: &Arc<Completion>) -> Result<Task> {
+    let begun = begun.clone();
+    let sleeper = ARef::from(&**current!());
+
+    Task::run(move || {
+        begun.wait_for_completion();
+        wait_until(|| sleeps(&sleeper));
+        sleeper.wake_up();
+    })
 }
