@@ -171,6 +171,13 @@ impl Handler {
             lock <- new_spinlock!(()),
         }? Error)
     }
+
+    /// Queues the work item, unless the references of the notifiers alone are to be counted.
+    fn evict(&self) {
+        if !self.slow {
+            self.cache.queue();
+        }
+    }
 }
 
 #[pinned_drop]
@@ -187,15 +194,15 @@ impl list::Operations for Handler {
     type Refusal = Infallible;
 
     fn release(&self) {
-        self.cache.queue();
+        self.evict();
     }
 
     fn start(&self, _range: Range<'_>) {
-        self.cache.queue();
+        self.evict();
     }
 
     fn try_start(&self, _range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), Infallible> {
-        self.cache.queue();
+        self.evict();
         Ok(())
     }
 }
@@ -210,7 +217,7 @@ impl interval::Operations for Handler {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        self.cache.queue();
+        self.evict();
         op.lock().1
     }
 
@@ -219,7 +226,7 @@ impl interval::Operations for Handler {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, Infallible> {
-        self.cache.queue();
+        self.evict();
         Ok(op.lock().1)
     }
 }

@@ -14,10 +14,10 @@ rounds=20
 
 failslab=/sys/kernel/debug/failslab
 # How many allocations of one process are made to fail, one at a time. Of those
-# in open() six or more are not absorbed: the file, the object, and each notifier
-# and its data.
+# in open() five or more are not absorbed: the file, the object, each notifier,
+# and the data of the file.
 faults=60
-needed=6
+needed=5
 
 # Its notifiers are for a process that exits at once.
 use() {
@@ -71,7 +71,7 @@ slow() {
 }
 
 failing() {
-	insmod $ko fail=1 && ! use 2>/tmp/use && grep -q "I/O error" /tmp/use && rmmod $module
+	insmod $ko fail=1 && ! use 2>/tmp/use && grep -q "Input/output error" /tmp/use && rmmod $module
 }
 
 # Each allocation fails once.
@@ -99,6 +99,7 @@ in_exit() {
 }
 
 leaks() {
+	dmesg -c >/dev/null
 	insmod $ko leak=1 && use
 }
 
