@@ -2,16 +2,20 @@
 /*
  * The driver of samples/rust/rust_mmu_mirror.rs in C: the same device, as far
  * as it takes to look up pages, to read them and to let go of them. It lacks
- * writing, and the parameters to make it misbehave.
+ * writing, the parameters to make it misbehave, and the question whether memory
+ * is secret, which a module in C cannot ask.
  */
 
 #include <linux/highmem.h>
+#include <linux/hmm.h>
 #include <linux/kref.h>
+#include <linux/memremap.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -31,11 +35,8 @@ struct stats {
 	atomic64_t dropped;
 };
 
-/* An entry of the device's page table. */
-struct entry {
-	struct page *page;
-	bool writable;
-};
+/* An entry of the device's page table is a value: the pfn, and this. */
+#define WRITABLE	1
 
 /* A mirror of a range of the address space. */
 struct mirror {
@@ -61,22 +62,15 @@ static void stats_free(struct kref *ref)
 	kfree(container_of(ref, struct stats, ref));
 }
 
-static void entry_free(struct entry *entry)
-{
-	put_page(entry->page);
-	kfree(entry);
-}
-
 static u64 remove_pages(struct mirror *mirror, unsigned long first,
 			unsigned long last)
 {
-	struct entry *entry;
 	unsigned long index;
 	u64 removed = 0;
+	void *entry;
 
 	xa_for_each_range(&mirror->entries, index, entry, first, last) {
 		xa_erase(&mirror->entries, index);
-		entry_free(entry);
 		removed++;
 	}
 	mirror->len -= removed;
@@ -119,12 +113,8 @@ static const struct mmu_interval_notifier_ops ops = {
 static void mirror_free(struct kref *ref)
 {
 	struct mirror *mirror = container_of(ref, struct mirror, ref);
-	struct entry *entry;
-	unsigned long index;
 
 	mmu_interval_notifier_remove(&mirror->sub);
-	xa_for_each(&mirror->entries, index, entry)
-		entry_free(entry);
 	xa_destroy(&mirror->entries);
 	atomic64_sub(mirror->len, &mirror->stats->pages);
 	kref_put(&mirror->stats->ref, stats_free);
@@ -179,51 +169,63 @@ static int unmap(struct device_file *file)
 	return 0;
 }
 
-static struct entry *find(struct mirror *mirror, unsigned long addr, bool write)
+static void *find(struct mirror *mirror, unsigned long addr, bool write)
 {
-	struct entry *entry = xa_load(&mirror->entries, addr >> PAGE_SHIFT);
+	void *entry = xa_load(&mirror->entries, addr >> PAGE_SHIFT);
 
-	return entry && (!write || entry->writable) ? entry : NULL;
+	return entry && (!write || xa_to_value(entry) & WRITABLE) ? entry : NULL;
 }
 
-static struct entry *look_up(struct mm_struct *mm, unsigned long addr,
-			     bool write)
+/* Returns with the lock that protects the page table held if it is 0. */
+static int look_up_and_lock(struct mirror *mirror, unsigned long addr,
+			    bool write, unsigned long *pfn)
 {
-	struct entry *entry;
-	struct page *page;
-	long ret;
+	struct hmm_range range = {
+		.notifier = &mirror->sub,
+		.start = addr & PAGE_MASK,
+		.end = (addr & PAGE_MASK) + PAGE_SIZE,
+		.hmm_pfns = pfn,
+		.default_flags = HMM_PFN_REQ_FAULT |
+				 (write ? HMM_PFN_REQ_WRITE : 0),
+	};
+	struct mm_struct *mm = mirror->sub.mm;
+	int ret;
 
-	mmap_read_lock(mm);
-	ret = get_user_pages_remote(mm, addr, 1,
-				    FOLL_ANON | (write ? FOLL_WRITE : 0), &page,
-				    NULL);
-	mmap_read_unlock(mm);
-	if (ret < 0)
-		return ERR_PTR(ret);
-	entry = kmalloc_obj(*entry);
-	if (!entry) {
-		put_page(page);
-		return ERR_PTR(-ENOMEM);
+	if (!mmget_not_zero(mm))
+		return -EFAULT;
+	for (;;) {
+		ret = hmm_range_fault_unlocked_timeout(&range, 0);
+		if (ret)
+			break;
+		atomic64_inc(&mirror->stats->faults);
+		mutex_lock(&mirror->lock);
+		if (!mmu_interval_read_retry(&mirror->sub, range.notifier_seq))
+			break;
+		mutex_unlock(&mirror->lock);
+		atomic64_inc(&mirror->stats->retries);
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 	}
-	entry->page = page;
-	entry->writable = write;
-	return entry;
+	mmput_async(mm);
+	return ret;
 }
 
 /* The lock that protects the page table is held. */
-static int enter(struct mirror *mirror, unsigned long addr, struct entry *entry)
+static int enter(struct mirror *mirror, unsigned long addr, unsigned long hmm_pfn)
 {
-	/* Callbacks take that lock, so the allocation must not reclaim. */
-	struct entry *old = xa_store(&mirror->entries, addr >> PAGE_SHIFT,
-				     entry, GFP_NOWAIT);
+	unsigned long pfn = hmm_pfn & ~HMM_PFN_FLAGS;
+	void *entry, *old;
 
-	if (xa_is_err(old)) {
-		entry_free(entry);
+	if (!pfn_valid(pfn) || is_pci_p2pdma_page(pfn_to_page(pfn)))
+		return -EFAULT;
+	entry = xa_mk_value(pfn << 1 | (hmm_pfn & HMM_PFN_WRITE ? WRITABLE : 0));
+	/* Callbacks take that lock, so the allocation must not reclaim. */
+	old = xa_store(&mirror->entries, addr >> PAGE_SHIFT, entry, GFP_ATOMIC);
+	if (xa_is_err(old))
 		return xa_err(old);
-	}
-	if (old) {
-		entry_free(old);
-	} else {
+	if (!old) {
 		mirror->len++;
 		atomic64_inc(&mirror->stats->pages);
 	}
@@ -234,40 +236,34 @@ static int enter(struct mirror *mirror, unsigned long addr, struct entry *entry)
  * Copy a part of a page to @buf, if there is one, and look the page up in the
  * process if need be.
  */
-static int with_page(struct mirror *mirror, struct mm_struct *mm,
-		     unsigned long addr, unsigned long len, bool write,
-		     void *buf)
+static int with_page(struct mirror *mirror, unsigned long addr,
+		     unsigned long len, bool write, void *buf)
 {
-	struct entry *entry;
-	unsigned long seq;
-	int ret = 0;
+	unsigned long pfn = 0;
+	void *entry;
+	int ret;
 
-	mutex_lock(&mirror->lock);
-	entry = find(mirror, addr, write);
-	while (!entry) {
-		mutex_unlock(&mirror->lock);
-		seq = mmu_interval_read_begin(&mirror->sub);
-		entry = look_up(mm, addr, write);
-		if (IS_ERR(entry))
-			return PTR_ERR(entry);
-		atomic64_inc(&mirror->stats->faults);
+	for (;;) {
 		mutex_lock(&mirror->lock);
-		if (!mmu_interval_read_retry(&mirror->sub, seq)) {
-			ret = enter(mirror, addr, entry);
+		entry = find(mirror, addr, write);
+		if (entry)
 			break;
-		}
-		entry_free(entry);
-		entry = NULL;
-		atomic64_inc(&mirror->stats->retries);
-		if (signal_pending(current)) {
-			ret = -EINTR;
-			break;
-		}
+		mutex_unlock(&mirror->lock);
+		ret = look_up_and_lock(mirror, addr, write, &pfn);
+		if (ret)
+			return ret;
+		ret = enter(mirror, addr, pfn);
+		mutex_unlock(&mirror->lock);
+		if (ret)
+			return ret;
+		if (signal_pending(current))
+			return -EINTR;
 	}
-	if (!ret && buf)
-		memcpy_from_page(buf, entry->page, offset_in_page(addr), len);
+	if (buf)
+		memcpy_from_page(buf, pfn_to_page(xa_to_value(entry) >> 1),
+				 offset_in_page(addr), len);
 	mutex_unlock(&mirror->lock);
-	return ret;
+	return 0;
 }
 
 /* Read a range, or only look it up, for writing, if there is no @to. */
@@ -305,7 +301,7 @@ static int access(struct device_file *file, unsigned long addr,
 			ret = -EINTR;
 			break;
 		}
-		ret = with_page(mirror, mm, addr, next - addr, !to, buf);
+		ret = with_page(mirror, addr, next - addr, !to, buf);
 		if (!ret && to && copy_to_user(to, buf, next - addr))
 			ret = -EFAULT;
 		to = to ? to + (next - addr) : NULL;
