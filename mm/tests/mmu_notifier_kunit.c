@@ -1048,7 +1048,7 @@ static void flush_and_start_exclude_each_other(struct kunit *test)
 }
 
 /* Notifiers that are shared, each with a free callback. */
-#define SHARED	256
+#define SHARED	512
 
 struct test_shared {
 	struct mmu_notifier_ops ops[SHARED];
@@ -1073,7 +1073,7 @@ static struct mmu_notifier *shared_alloc(struct mm_struct *mm)
 static void shared_free(struct mmu_notifier *sub)
 {
 	/* All of them take a few ms, in which others would be noticed. */
-	udelay(10);
+	udelay(5);
 	kfree(sub);
 	if (atomic_dec_and_test(&shared.left))
 		complete(&shared.all_freed);
