@@ -230,6 +230,11 @@ pub use self::two_pass::{
 /// See the [parent module](super) for the context in which callbacks run. Their signatures have to
 /// be given with the lifetime `'op`, as in the [example](self): it ties what they return to the
 /// call.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no callbacks for an interval notifier",
+    label = "has no `mmu_notifier::interval::Operations`",
+    note = "the trait `Operations` of list notifiers is another"
+)]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What the lock protects, such as the page table of the device.
     type State: Send + 'static;

@@ -52,9 +52,36 @@ use core::{
 /// can tell whose start it was that refused. And one with `arch_invalidate` has neither `start` nor
 /// `end`. All of that is checked when the driver is compiled.
 #[vtable]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no callbacks for a list notifier",
+    label = "has no `mmu_notifier::list::Operations`",
+    note = "the trait `Operations` of interval notifiers is another"
+)]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What [`try_start`](Operations::try_start) may answer.
     type Refusal: Refusal;
+
+    /// Checks which callbacks an implementation has, when that is compiled.
+    const VTABLE_CHECK: () = {
+        assert!(
+            Self::HAS_START == Self::HAS_TRY_START,
+            "`start` and `try_start` go together: every invalidation needs an answer, \
+             whether the caller can wait or not"
+        );
+        assert!(
+            !(Self::HAS_END && <Self::Refusal as private::Refusal>::POSSIBLE),
+            "a notifier with `end` cannot refuse an invalidation: \
+             use `type Refusal = Infallible`"
+        );
+        assert!(
+            !(Self::HAS_ARCH_INVALIDATE && (Self::HAS_START || Self::HAS_END)),
+            "`arch_invalidate` takes the place of `start` and `end`"
+        );
+        assert!(
+            Self::HAS_START || !Self::HAS_END,
+            "`end` without `start`: the pages are freed by the time that `end` is called"
+        );
+    };
 
     /// The address space is going away, or the notifier is being removed.
     ///
@@ -258,24 +285,8 @@ unsafe impl<T: Operations> Sync for Subscription<T> {}
 
 impl<T: Operations> Subscription<T> {
     pub(super) const OPS: bindings::mmu_notifier_ops = {
-        assert!(
-            T::HAS_START == T::HAS_TRY_START,
-            "`start` and `try_start` go together: every invalidation needs an answer, \
-             whether the caller can wait or not"
-        );
-        assert!(
-            !(T::HAS_END && <T::Refusal as private::Refusal>::POSSIBLE),
-            "a notifier with `end` cannot refuse an invalidation: \
-             use `type Refusal = Infallible`"
-        );
-        assert!(
-            !(T::HAS_ARCH_INVALIDATE && (T::HAS_START || T::HAS_END)),
-            "`arch_invalidate` takes the place of `start` and `end`"
-        );
-        assert!(
-            T::HAS_START || !T::HAS_END,
-            "`end` without `start`: the pages are freed by the time that `end` is called"
-        );
+        // Again, for an implementation with generic parameters.
+        const { T::VTABLE_CHECK };
 
         bindings::mmu_notifier_ops {
             release: if T::HAS_RELEASE {

@@ -127,6 +127,10 @@ use core::{
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no callbacks for a notifier with two passes",
+    label = "has no `mmu_notifier::interval::TwoPass`"
+)]
 pub trait TwoPass: Operations {
     /// What the second pass has to know of the first.
     type Token: 'static;
