@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An invalidation cannot be taken apart, and one that may not wait be made one that may.
+
+//~ error[E0507]: cannot move out of dereference of `TryInvalidation<'_, T>`
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+use kernel::mm::mmu_notifier::interval::Pending;
+
+pub fn pending<'op, T: Operations>(op: TryInvalidation<'op, T>) -> Pending<'op, T> {
+    #[cfg(refused)]
+    return *op;
+    #[cfg(not(refused))]
+    loop {}
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A read that is never validated, and a lock that is released at once, are mistakes.
+
+//~ error: unused `Seq` that must be used
+//~ error: unused return value of `Seq::<'a, T>::lock` that must be used
+//~ error: unused return value of `Seq::<'a, T>::read` that must be used
+//~ error: unused `Result` that must be used
+//~ error: unused `MmapWriteGuard` that must be used
+//~ error: unused `Invalidated` in tuple element 1 that must be used
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+#![deny(unused_must_use)]
+
+include!("common/mirror.rs");
+
+use kernel::sync::lock::{
+    rwsem::RwSemaphoreBackend,
+    Guard, //
+};
+
+#[cfg(refused)]
+pub fn read<T>(mm: &MmWithUser, notifier: &Notifier<T>, guard: &Guard<'_, T::State, T::Backend>)
+where
+    T: Operations<State = usize, Backend = RwSemaphoreBackend>,
+{
+    mm.mmap_write_lock();
+    notifier.read_begin();
+    notifier.read_begin().lock();
+    notifier.read_begin().read();
+    notifier.read_begin().validate(guard);
+}
+
+#[cfg(refused)]
+pub fn invalidate<T: Operations>(op: Invalidation<'_, T>) {
+    op.lock();
+}

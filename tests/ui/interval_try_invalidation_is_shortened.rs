@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The invalidation of one call gives no evidence for one that is made during it.
+
+//~ error: lifetime may not live long enough
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/mirror.rs");
+
+pub fn pass_on<'long: 'short, 'short, T: Operations>(
+    op: TryInvalidation<'long, T>,
+) -> TryInvalidation<'short, T> {
+    #[cfg(refused)]
+    return op;
+    #[cfg(not(refused))]
+    loop {}
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every invalidation needs an answer, also if the caller can wait.
+
+//~ error[E0080]
+//~ `start` and `try_start` go together
+
+#![allow(dead_code, missing_docs, private_interfaces)]
+#![allow(unreachable_code, unused_imports, unused_variables)]
+
+include!("common/driver.rs");
+
+#[vtable]
+impl Operations for Driver {
+    type Refusal = WouldBlock;
+
+    #[cfg(not(refused))]
+    fn start(&self, _range: Range<'_>) {}
+
+    fn try_start(&self, _range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), WouldBlock> {
+        Err(WouldBlock)
+    }
+}

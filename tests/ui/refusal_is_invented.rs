@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The core knows one refusal, and drivers cannot invent others.
+
+//~ error[E0277]: the trait bound `Busy: kernel::mm::mmu_notifier::private::Refusal` is not satisfied
+
+#![allow(dead_code, missing_docs)]
+
+use kernel::mm::mmu_notifier::Refusal;
+
+struct Busy;
+
+#[cfg(refused)]
+impl Refusal for Busy {}
+
+pub fn refuse<R: Refusal>() {}
