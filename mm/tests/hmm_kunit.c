@@ -239,32 +239,23 @@ static void special_pte_is_no_page(struct kunit *test)
 	check_special(test, 0);
 }
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 static void special_pmd_is_no_page(struct kunit *test)
 {
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	check_special(test, PMD_ORDER);
-#else
-	kunit_skip(test, "needs TRANSPARENT_HUGEPAGE");
-#endif
 }
 
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
 static void special_pud_is_no_page(struct kunit *test)
 {
-#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && \
-	defined(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)
 	check_special(test, PUD_ORDER);
-#else
-	kunit_skip(test, "needs HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD");
-#endif
 }
+#endif
 
-/* Let the anonymous pages of @mapping be huge, or skip the test. */
+/* Let the anonymous pages of @mapping be huge. */
 static void allow_huge(struct kunit *test, struct test_mapping *mapping)
 {
 	struct vm_area_struct *vma;
-
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-		kunit_skip(test, "needs TRANSPARENT_HUGEPAGE");
 
 	mmap_write_lock(current->mm);
 	vma = vma_lookup(current->mm, mapping->addr);
@@ -316,6 +307,7 @@ static void huge_zero_page_is_a_page(struct kunit *test)
 {
 	check_huge(test, false);
 }
+#endif /* CONFIG_TRANSPARENT_HUGEPAGE */
 
 static void fatal_signal_begin(void)
 {
@@ -377,32 +369,31 @@ static void fatal_signal_is_not_for_snapshots(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pfn & HMM_PFN_VALID);
 }
 
-/* @addr with a tag that this address space allows, or skip the test. */
-static unsigned long tagged(struct kunit *test, unsigned long addr)
+#if defined(CONFIG_ARM64) || defined(CONFIG_ADDRESS_MASKING)
+/* Elsewhere addresses have no tags. */
+#define HAVE_TAGS
+
+/* Return @addr with a tag that this address space allows. */
+static unsigned long tagged(unsigned long addr)
 {
-#if defined(CONFIG_ARM64)
+#ifdef CONFIG_ARM64
 	return addr | 0x5UL << 56;
-#elif defined(CONFIG_ADDRESS_MASKING)
+#else
 	/* As with LAM, which the CPU need not have: the kernel does it. */
 	current->mm->context.untag_mask = ~GENMASK(62, 57);
 	return addr | BIT(60);
-#else
-	kunit_skip(test, "addresses have no tags here");
-	return addr;
 #endif
 }
 
+#ifdef CONFIG_DEVICE_PRIVATE
 static void tagged_address_is_made_exclusive(struct kunit *test)
 {
 	struct test_mapping *mapping = map(test, PAGE_SIZE, NULL);
-	unsigned long addr = tagged(test, mapping->addr);
+	unsigned long addr = tagged(mapping->addr);
 	struct folio *folio = NULL;
 	unsigned long pfn = 0;
 	struct page *page;
 	unsigned long seq;
-
-	if (!IS_ENABLED(CONFIG_DEVICE_PRIVATE))
-		kunit_skip(test, "needs DEVICE_PRIVATE");
 
 	seq = mmu_interval_read_begin(&mapping->notifier);
 	mmap_read_lock(current->mm);
@@ -421,16 +412,18 @@ static void tagged_address_is_made_exclusive(struct kunit *test)
 			range_fault(mapping, 0, 1, &pfn, HMM_PFN_REQ_FAULT));
 	KUNIT_EXPECT_PTR_EQ(test, hmm_pfn_to_page(pfn), page);
 }
+#endif
 
 static void tagged_address_has_no_pages(struct kunit *test)
 {
 	struct test_mapping *mapping = map(test, PAGE_SIZE, NULL);
 	unsigned long pfn = 0;
 
-	mapping->addr = tagged(test, mapping->addr);
+	mapping->addr = tagged(mapping->addr);
 	KUNIT_EXPECT_EQ(test, -EFAULT,
 			range_fault(mapping, 0, 1, &pfn, HMM_PFN_REQ_FAULT));
 }
+#endif
 
 static int hmm_test_init(struct kunit *test)
 {
@@ -439,15 +432,23 @@ static int hmm_test_init(struct kunit *test)
 
 static struct kunit_case hmm_test_cases[] = {
 	KUNIT_CASE(special_pte_is_no_page),
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE(special_pmd_is_no_page),
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
 	KUNIT_CASE(special_pud_is_no_page),
+#endif
 	KUNIT_CASE(huge_page_is_a_page),
 	KUNIT_CASE(huge_zero_page_is_a_page),
+#endif
 	KUNIT_CASE(fatal_signal_ends_retries),
 	KUNIT_CASE(fatal_signal_ends_faults),
 	KUNIT_CASE(fatal_signal_is_not_for_snapshots),
+#ifdef HAVE_TAGS
+#ifdef CONFIG_DEVICE_PRIVATE
 	KUNIT_CASE(tagged_address_is_made_exclusive),
+#endif
 	KUNIT_CASE(tagged_address_has_no_pages),
+#endif
 	{}
 };
 

@@ -73,7 +73,7 @@ mod tests {
 
     /// Counts invalidations.
     #[pin_data]
-    struct Driver {
+    pub(super) struct Driver {
         #[pin]
         invalidations: Mutex<usize>,
     }
@@ -104,7 +104,10 @@ mod tests {
         }
     }
 
-    fn notifier(mm: &MmWithUser, range: ops::Range<usize>) -> Result<Pin<KBox<Notifier<Driver>>>> {
+    pub(super) fn notifier(
+        mm: &MmWithUser,
+        range: ops::Range<usize>,
+    ) -> Result<Pin<KBox<Notifier<Driver>>>> {
         let driver = try_pin_init!(Driver {
             invalidations <- new_mutex!(0),
         }? Error);
@@ -451,7 +454,11 @@ mod tests {
     type Piece = (usize, usize, usize, bool);
 
     /// Returns the runs of as many pages as there are slots, by the numbers of pages.
-    fn runs(notifier: &Notifier<Driver>, start: usize, slots: &mut [Slot]) -> Result<KVec<Piece>> {
+    pub(super) fn runs(
+        notifier: &Notifier<Driver>,
+        start: usize,
+        slots: &mut [Slot],
+    ) -> Result<KVec<Piece>> {
         let mut pieces = KVec::with_capacity(slots.len(), GFP_KERNEL)?;
         let request = Request::new(start, slots)?;
         let mut valid = request.snapshot(notifier, TIMEOUT)?;
@@ -492,8 +499,35 @@ mod tests {
         Ok(())
     }
 
+    #[cfg(CONFIG_X86_64)]
+    #[test]
+    fn orders_are_those_of_the_architecture() {
+        assert_eq!((hmm::pmd_order(), hmm::pud_order()), (9, 18));
+    }
+}
+
+// KUnit counts a test that is configured out as one that was skipped.
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+#[kunit_tests(rust_mm_hmm_huge)]
+mod huge {
+    use super::{
+        tests::{
+            notifier,
+            runs, //
+        },
+        *,
+    };
+    use crate::user;
+    use kernel::{
+        mm::hmm::{
+            Entry,
+            Request,
+            Slot, //
+        },
+        page::PAGE_SIZE, //
+    };
+
     /// The number of pages of a huge page, and the address of memory that may have two of them.
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     fn mmap_huge() -> Result<(usize, usize)> {
         let pages = 1_usize << hmm::pmd_order();
         let len = pages * PAGE_SIZE;
@@ -503,7 +537,6 @@ mod tests {
         Ok((pages, addr))
     }
 
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     #[test]
     fn runs_are_clipped_to_the_request() -> Result {
         let mm = user::attach_mm()?;
@@ -543,7 +576,6 @@ mod tests {
         Ok(())
     }
 
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     #[test]
     fn huge_pages_have_an_order() -> Result {
         let mm = user::attach_mm()?;
@@ -572,11 +604,5 @@ mod tests {
         assert_eq!(zeroes, Some((hmm::pmd_order(), true)));
         assert_eq!(split, Some((0, false)));
         Ok(())
-    }
-
-    #[cfg(CONFIG_X86_64)]
-    #[test]
-    fn orders_are_those_of_the_architecture() {
-        assert_eq!((hmm::pmd_order(), hmm::pud_order()), (9, 18));
     }
 }

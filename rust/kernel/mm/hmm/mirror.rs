@@ -329,6 +329,14 @@ impl<D: Device> Operations for Inner<D> {
     }
 }
 
+/// Creates the table of a mirror, with its lock.
+// Not generic, and never inlined: every module would have a lock class of its own otherwise, all with
+// the key of the first.
+#[inline(never)]
+fn new_table() -> impl PinInit<Mutex<Table>> {
+    new_mutex!(Table::new())
+}
+
 impl<D: Device> Mirror<D> {
     /// Creates a mirror of `range` of `mm`, with no pages in its table.
     ///
@@ -346,7 +354,7 @@ impl<D: Device> Mirror<D> {
         device: impl PinInit<D, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
         let inner = try_pin_init!(Inner {
-            table <- new_mutex!(Table::new()),
+            table <- new_table(),
             device <- device,
         }? Error);
 
