@@ -454,7 +454,7 @@ mod tests {
 
         let mut first = Ok(());
         let reported = if cfg!(CONFIG_LOCKDEP) {
-            provoke(c"WARNING: ", c"report_other_lock", || first = validate()) == Seen::ONE
+            provoke(c"WARNING: ", c"/interval/read.rs:", || first = validate()) == Seen::ONE
         } else {
             first = validate();
             true

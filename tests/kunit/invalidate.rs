@@ -80,7 +80,8 @@ pub(crate) fn before_reader<G>(
     guard: G,
     read: impl FnOnce() -> bool + Send + 'static,
 ) -> Result<bool> {
-    let valid = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+    // `guard` is that of a lock that callbacks take, so that the allocation must not reclaim.
+    let valid = Arc::new(Atomic::new(false), GFP_ATOMIC)?;
     let result = valid.clone();
     let invalidation = waiting(mm, addrs)?;
     let reader = Task::run_until_it_sleeps(move || result.store(read(), Relaxed))?;

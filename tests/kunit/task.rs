@@ -25,14 +25,16 @@ use kernel::{
 };
 
 /// A function that runs in a task of its own.
+///
+/// It may be started with a lock held that callbacks take, and so no allocation here reclaims.
 pub(crate) struct Task(Arc<Completion>);
 
 impl Task {
     pub(crate) fn run(f: impl FnOnce() + Send + 'static) -> Result<Self> {
-        let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let done = Arc::pin_init(Completion::new(), GFP_ATOMIC)?;
         let complete = done.clone();
 
-        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        workqueue::system_unbound().try_spawn(GFP_ATOMIC, move || {
             f();
             complete.complete_all();
         })?;
@@ -43,8 +45,8 @@ impl Task {
     ///
     /// Fails if the function does not sleep.
     pub(crate) fn run_until_it_sleeps(f: impl FnOnce() + Send + 'static) -> Result<Self> {
-        let runner = Arc::pin_init(new_spinlock!(None), GFP_KERNEL)?;
-        let returned = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+        let runner = Arc::pin_init(new_spinlock!(None), GFP_ATOMIC)?;
+        let returned = Arc::new(Atomic::new(false), GFP_ATOMIC)?;
         let (this, done) = (runner.clone(), returned.clone());
 
         let task = Self::run(move || {
