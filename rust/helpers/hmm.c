@@ -80,6 +80,7 @@ __rust_helper void rust_helper_memcpy_from_shared_page(char *to,
 {
 	char *from = kmap_local_page(page);
 
+	/* The process may write to the page meanwhile. */
 	data_race(memcpy(to, from + offset, len));
 	barrier();
 	kunmap_local(from);
@@ -93,6 +94,7 @@ __rust_helper void rust_helper_memcpy_to_shared_page(struct page *page,
 {
 	char *to = kmap_local_page(page);
 
+	/* The process may access the page meanwhile. */
 	data_race(memcpy(to + offset, from, len));
 	barrier();
 	flush_dcache_page(page);

@@ -107,9 +107,9 @@ static_lock_map! {
 /// A function that must only be called in a section takes a `&NonBlockGuard`. So does a function
 /// that promises to respect a section.
 ///
-/// Leaking a guard is safe, for example with [`core::mem::forget`]. But the section then lasts until
-/// the task exits: the kernel reports every later sleep of the task, and lockdep reports that the
-/// task exits with a lock held. The section of [`non_block`] cannot be leaked.
+/// Leaking a guard is safe, for example with [`core::mem::forget`]. But the section then lasts
+/// until the task exits: the kernel reports every later sleep of the task, and lockdep reports that
+/// the task exits with a lock held. The section of [`non_block`] cannot be leaked.
 ///
 /// # Invariants
 ///

@@ -59,8 +59,8 @@ pub(crate) fn with(mm: &Mm, start: usize, end: usize, f: impl FnOnce()) -> Resul
     invalidate(mm, start..end, flags, event, &(), f)
 }
 
-/// Invalidates a range in another task, and returns when a callback waits for the lock that the test
-/// holds.
+/// Invalidates a range in another task, and returns when a callback waits for the lock that the
+/// test holds.
 pub(crate) fn waiting(mm: &Mm, addrs: ops::Range<usize>) -> Result<Task> {
     let mm = ARef::from(mm);
 
@@ -70,8 +70,8 @@ pub(crate) fn waiting(mm: &Mm, addrs: ops::Range<usize>) -> Result<Task> {
     })
 }
 
-/// Runs `read` in another task, behind an invalidation that waits for the same lock, and returns its
-/// result.
+/// Runs `read` in another task, behind an invalidation that waits for the same lock, and returns
+/// its result.
 ///
 /// `guard` holds the lock until both wait.
 pub(crate) fn before_reader<G>(

@@ -51,7 +51,7 @@ mod tests {
         time::msecs_to_jiffies, //
     };
 
-    // SAFETY: These are the declarations in locks.h. The functions may be called in any task.
+    // As in locks.h; the functions may be called in any task.
     unsafe extern "C" {
         safe fn nonblock_kunit_cond_resched();
         safe fn nonblock_kunit_read_lock();

@@ -2,10 +2,10 @@
 
 //! A module with notifiers that outlive the file that they were made for.
 //!
-//! Each `open()` of `/dev/shared_unload` makes a notifier of each kind and drops it again. The shared
-//! object is dropped later, when the module may already be on its way out. The parameters let the
-//! notifiers be leaked, let them fail, let destructors wait, and let the module make notifiers while
-//! it is being loaded or unloaded.
+//! Each `open()` of `/dev/shared_unload` makes a notifier of each kind and drops it again. The
+//! shared object is dropped later, when the module may already be on its way out. The parameters
+//! let the notifiers be leaked, let them fail, let destructors wait, and let the module make
+//! notifiers while it is being loaded or unloaded.
 
 use core::{
     convert::Infallible,

@@ -11,10 +11,10 @@
 //! [`Mirror`] goes one step further and keeps the pages, for a device that is software: it reads
 //! and writes the memory of the process, without a reference to any page.
 //!
-//! | Driver of                 | uses                             | gets                            |
-//! |---------------------------|----------------------------------|---------------------------------|
-//! | hardware                  | [`Request`], a notifier of its own | page frame numbers, to translate |
-//! | a device that is software | [`Mirror`]                       | pages, to read and write        |
+//! | Driver of                 | uses                     | gets                     |
+//! |---------------------------|--------------------------|--------------------------|
+//! | hardware                  | [`Request`], a notifier  | page frame numbers       |
+//! | a device that is software | [`Mirror`]               | pages, to read and write |
 //!
 //! # References to pages
 //!

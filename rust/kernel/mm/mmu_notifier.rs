@@ -53,8 +53,9 @@
 //! interval notifier that is dropped when it is told of [`Event::Release`].
 //!
 //! A notifier that is leaked is called for as long as the address space lives. So each notifier has
-//! a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module cannot be unloaded while it
-//! has a notifier, leaked or not. The reference is put after the destructor of the data.
+//! a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module cannot be
+//! unloaded while it has a notifier, leaked or not. The reference is put after the destructor of
+//! the data.
 //!
 //! The reference does not keep other modules. For example, if the data has a `fn` or a `dyn` from
 //! another driver, then that driver's module must be kept by other means.

@@ -9,8 +9,8 @@
 //! - [`might_alloc`] checks that an allocation is allowed, even if none is needed.
 //! - [`fs_reclaim`] runs code as if reclaim called it, so lockdep finds both deadlocks without
 //!   waiting until memory is short.
-//! - [`memalloc_nofs`], [`memalloc_noio`] and [`memalloc_noreclaim`] limit the allocations of a task,
-//!   whatever flags the allocations have.
+//! - [`memalloc_nofs`], [`memalloc_noio`] and [`memalloc_noreclaim`] limit the allocations of a
+//!   task, whatever flags the allocations have.
 //!
 //! These scopes take a closure because in C a scope sets a flag of the task, and then restores it.
 //! If two scopes overlapped and neither was inside the other, the first to end would end both.
@@ -100,8 +100,8 @@ pub fn fs_reclaim<R>(flags: Flags, f: impl FnOnce() -> R) -> R {
     };
     let ret = f();
     #[cfg(CONFIG_LOCKDEP)]
-    // SAFETY: The current task acquired it above with the same flags. The flags still mean the same,
-    // because the scopes that `f` began have ended.
+    // SAFETY: The current task acquired it above with the same flags. The flags still mean the
+    // same, because the scopes that `f` began have ended.
     unsafe {
         bindings::fs_reclaim_release(flags.as_raw())
     };
@@ -171,9 +171,9 @@ scope! {
 scope! {
     /// Runs `f` with allocations that do not reclaim, and may use the last reserves of memory.
     ///
-    /// Use it only in code that frees memory, and needs a little memory for that, but must not
-    /// wait for reclaim. For example, reclaim itself calls such code. You must limit how much memory
-    /// `f` allocates, because the kernel does not.
+    /// Use it only in code that frees memory, and needs a little memory for that, but must not wait
+    /// for reclaim. For example, reclaim itself calls such code. You must limit how much memory `f`
+    /// allocates, because the kernel does not.
     ///
     /// It must not be called in interrupts.
     ///

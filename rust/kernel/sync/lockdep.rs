@@ -40,8 +40,8 @@ use core::marker::{
 /// The locks that a task may wait for while it holds a [`LockMap`].
 ///
 /// Each type allows the locks of those above it. Lockdep reports an "Invalid wait context" if the
-/// task waits for another lock, even if that lock is free. A trylock does not wait, and so is always
-/// allowed.
+/// task waits for another lock, even if that lock is free. A trylock does not wait, and so is
+/// always allowed.
 ///
 /// A map itself counts as a lock of its type. For example, a [`Sleep`](WaitType::Sleep) map must
 /// not be waited for with a spinlock held.

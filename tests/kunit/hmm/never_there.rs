@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that is never there: each fault invalidates it, and brings nothing. A look-up of it goes on
-//! until it gives up.
+//! Memory that is never there: each fault invalidates it, and brings nothing. A look-up of it goes
+//! on until it gives up.
 
 use crate::{
     invalidate,
@@ -16,6 +16,7 @@ use kernel::{
     },
     page::PAGE_SIZE,
     prelude::*,
+    str::as_char_ptr_in_const_context,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -33,7 +34,7 @@ struct Mapping(bindings::vm_special_mapping);
 unsafe impl Sync for Mapping {}
 
 static MAPPING: Mapping = Mapping(bindings::vm_special_mapping {
-    name: c"[never there]".as_ptr().cast(),
+    name: as_char_ptr_in_const_context(c"[never there]"),
     fault: Some(fault),
     ..pin_init::zeroed()
 });

@@ -112,7 +112,10 @@ impl<'a> Entries<'a> {
     ///
     /// /// Calls `map` with an address, a page frame number and a number of bytes for each piece
     /// /// of memory that the device can map at once.
-    /// fn map_writable(entries: Entries<'_>, mut map: impl FnMut(usize, usize, usize) -> Result) -> Result {
+    /// fn map_writable(
+    ///     entries: Entries<'_>,
+    ///     mut map: impl FnMut(usize, usize, usize) -> Result,
+    /// ) -> Result {
     ///     for run in entries.runs().filter(|run| run.is_writable()) {
     ///         map(run.addrs().start, run.pfn(), run.addrs().len())?;
     ///     }

@@ -53,8 +53,8 @@ impl<D: Device> Mirror<D> {
     /// - [`EBUSY`] if the range was invalidated again and again for longer than `timeout`.
     /// - [`EFAULT`] if there is no memory at the address, if the process may not write to it, or if
     ///   the process has exited.
-    /// - [`EOPNOTSUPP`] if the memory is not anonymous, or in a huge page of `hugetlbfs`, or without
-    ///   `CONFIG_DEVICE_PRIVATE`.
+    /// - [`EOPNOTSUPP`] if the memory is not anonymous, or in a huge page of `hugetlbfs`, or
+    ///   without `CONFIG_DEVICE_PRIVATE`.
     /// - [`EINTR`] if the current task is being killed.
     /// - [`ENOMEM`] if there is no memory for the page or the table.
     ///

@@ -168,7 +168,10 @@ pub struct Mirror<D: Device = ()> {
 ///     }
 /// }
 ///
-/// fn mirror(mm: &MmWithUser, range: core::ops::Range<usize>) -> Result<Pin<KBox<Mirror<Counter>>>> {
+/// fn mirror(
+///     mm: &MmWithUser,
+///     range: core::ops::Range<usize>,
+/// ) -> Result<Pin<KBox<Mirror<Counter>>>> {
 ///     let counter = Counter {
 ///         pages: Atomic::new(0),
 ///         busy: Atomic::new(false),
@@ -330,8 +333,8 @@ impl<D: Device> Operations for Inner<D> {
 }
 
 /// Creates the table of a mirror, with its lock.
-// Not generic, and never inlined: every module would have a lock class of its own otherwise, all with
-// the key of the first.
+// Not generic, and never inlined: every module would have a lock class of its own otherwise, all
+// with the key of the first.
 #[inline(never)]
 fn new_table() -> impl PinInit<Mutex<Table>> {
     new_mutex!(Table::new())

@@ -277,7 +277,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Pages of the notifier's range are about to change.
     ///
-    /// When it returns the device must have stopped using those in [`Pending::range`]. It may sleep, with the limitations that the [parent module](super) lists.
+    /// When it returns the device must have stopped using those in [`Pending::range`]. It may
+    /// sleep, with the limitations that the [parent module](super) lists.
     ///
     /// It is called for the whole address space, [`Event::Release`](super::Event::Release), when
     /// that has lost its last user. Invalidations may still follow.

@@ -3,8 +3,9 @@
 //! List notifiers.
 //!
 //! A list notifier is called for every change in an address space. It has no sequence count, and
-//! does not report the end of an invalidation unless it has an [`end`](Operations::end). So a driver
-//! that looks up pages uses an [interval notifier](super::interval), even for a whole address space.
+//! does not report the end of an invalidation unless it has an [`end`](Operations::end). So a
+//! driver that looks up pages uses an [interval notifier](super::interval), even for a whole
+//! address space.
 
 use super::{
     private,
@@ -47,10 +48,11 @@ use core::{
 /// Each callback that is left out costs nothing. See the [module](self) for the context in which
 /// they run.
 ///
-/// Implementations must have `start` and `try_start` or neither, and no `end` without them: the pages
-/// are freed by the time that `end` is called. A notifier with an `end` cannot refuse: after a refusal the core calls the ends of all notifiers that have one, and none of them
-/// can tell whose start it was that refused. And one with `arch_invalidate` has neither `start` nor
-/// `end`. All of that is checked when the driver is compiled.
+/// Implementations must have `start` and `try_start` or neither, and no `end` without them: the
+/// pages are freed by the time that `end` is called. A notifier with an `end` cannot refuse: after
+/// a refusal the core calls the ends of all notifiers that have one, and none of them can tell
+/// whose start it was that refused. And one with `arch_invalidate` has neither `start` nor `end`.
+/// All of that is checked when the driver is compiled.
 #[vtable]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no callbacks for a list notifier",

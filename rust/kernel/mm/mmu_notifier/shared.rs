@@ -230,8 +230,8 @@ impl<T: Object> Kind<T> {
     unsafe fn free(subscription: *mut bindings::mmu_notifier) {
         // SAFETY: By the caller's contract it is the `inner` of such an object.
         let object = unsafe { Shared::<T>::from_inner(subscription) };
-        // SAFETY: By the caller's contract it was leaked in `Self::alloc`, is not used any more, and
-        // was not moved since.
+        // SAFETY: By the caller's contract it was leaked in `Self::alloc`, is not used any more,
+        // and was not moved since.
         let object = unsafe { Pin::new_unchecked(KBox::from_raw(object.cast_mut())) };
 
         let queue = object.queue;

@@ -35,8 +35,9 @@ use core::{
 /// An interval notifier that makes its refusals good.
 ///
 /// A driver often has to wait before it can let go: for a lock, for a fence, for a TLB flush. The
-/// OOM reaper cannot wait. So the driver refuses, and the reaper tries again, ten times in a second.
-/// With a plain [`Notifier`] the driver is no closer to letting go the second time than the first.
+/// OOM reaper cannot wait. So the driver refuses, and the reaper tries again, ten times in a
+/// second. With a plain [`Notifier`] the driver is no closer to letting go the second time than the
+/// first.
 ///
 /// This one has a work item. For each range that [`Operations::try_invalidate`] refuses, it calls
 /// [`Operations::invalidate`] soon afterwards, in a task that nobody waits for. That callback waits
@@ -55,9 +56,9 @@ use core::{
 /// [`Operations::try_invalidate`] is not called, so that it cannot mistake a table that is already
 /// empty for a device that has already stopped.
 ///
-/// The work item invalidates as the core does: readers wait in [`Notifier::read_begin`] until it has
-/// finished, and a read that began earlier fails to validate. What a reader enters afterwards is
-/// removed by the next try of the reaper.
+/// The work item invalidates as the core does: readers wait in [`Notifier::read_begin`] until it
+/// has finished, and a read that began earlier fails to validate. What a reader enters afterwards
+/// is removed by the next try of the reaper.
 ///
 /// A refusal allocates no memory, and the work item makes progress when there is none. If several
 /// ranges are refused before it begins, it invalidates the smallest range that has all of them: an
@@ -428,8 +429,8 @@ impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
             return true;
         }
 
-        // SAFETY: By the caller's contract `pending.notifier()` is the `notifier` of a `Self`, whose
-        // fields are initialized before it is registered, and to which there are only shared
+        // SAFETY: By the caller's contract `pending.notifier()` is the `notifier` of a `Self`,
+        // whose fields are initialized before it is registered, and to which there are only shared
         // references until it is removed.
         let deferral = unsafe {
             &(*container_of!(ptr::from_ref(pending.notifier()), Self, notifier)).deferral

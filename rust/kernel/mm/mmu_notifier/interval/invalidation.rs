@@ -133,7 +133,7 @@ impl<'op, T: Operations> Deref for TryInvalidation<'op, T> {
 ///     Event, //
 /// };
 ///
-/// /// Returns whether all of the notifier's range is unmapped, so that the driver can drop it soon.
+/// /// Returns whether all of the notifier's range is unmapped, so that it can be dropped soon.
 /// fn is_gone<T: Operations>(op: &Pending<'_, T>, len: usize) -> bool {
 ///     op.event() == Event::Unmap && op.range().len() == len
 /// }
