@@ -24,12 +24,14 @@ mod reclaim;
 mod rwsem;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod shared;
+// Without the notifiers' tests some of it is not used.
+#[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod users;
-// Without the notifiers' tests some of it is not used.
+// As above.
 #[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;
 

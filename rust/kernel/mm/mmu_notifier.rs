@@ -65,6 +65,8 @@
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
+//! [`MmWithUser`]: super::MmWithUser
+//! [`MmWithUser::into_mmput_async`]: super::MmWithUser::into_mmput_async
 //! [`process_mrelease(2)`]: https://man7.org/linux/man-pages/man2/process_mrelease.2.html
 //! [`start`]: list::Operations::start
 //! [`try_start`]: list::Operations::try_start

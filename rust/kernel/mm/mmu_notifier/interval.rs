@@ -245,6 +245,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// [`Seq::read`].
     ///
     /// [`MutexBackend`]: crate::sync::lock::mutex::MutexBackend
+    /// [`RwSemaphoreBackend`]: crate::sync::lock::rwsem::RwSemaphoreBackend
+    /// [`SpinLockBackend`]: crate::sync::lock::spinlock::SpinLockBackend
     /// [`RwSemaphore`]: crate::sync::RwSemaphore
     type Backend: Backend + 'static;
 
@@ -296,7 +298,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`] if the work could not be done without blocking.
+    /// [`WouldBlock`](super::WouldBlock) if the work could not be done without blocking.
     fn try_invalidate<'op>(
         &'op self,
         op: TryInvalidation<'op, Self>,

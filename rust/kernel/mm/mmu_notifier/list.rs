@@ -118,7 +118,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`] if the work could not be done without blocking.
+    /// [`WouldBlock`](super::WouldBlock) if the work could not be done without blocking.
     ///
     /// Corresponds to `invalidate_range_start` of a range that is not blockable.
     fn try_start(&self, range: Range<'_>, nb: &NonBlockGuard) -> Result<(), Self::Refusal> {
