@@ -11,7 +11,7 @@
 #include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/completion.h>
-#include <linux/delay.h>
+#include <linux/ktime.h>
 #include <linux/kthread.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
@@ -1047,20 +1047,12 @@ static void flush_and_start_exclude_each_other(struct kunit *test)
 	}
 }
 
-/* Notifiers that are shared, each with a free callback. */
-#define SHARED	512
-
-struct test_shared {
-	struct mmu_notifier_ops ops[SHARED];
-	struct mmu_notifier *subs[SHARED];
-	int allocated;
-	int left_after_synchronize;
-};
-
-/* What is shared with the callbacks, which can be late. */
+/* What is shared with the free callback, which can be late. */
 static struct {
 	atomic_t left;
-	struct completion all_freed;
+	struct completion freeing;
+	struct completion freed;
+	int left_after_synchronize;
 } shared;
 
 static struct mmu_notifier *shared_alloc(struct mm_struct *mm)
@@ -1072,72 +1064,67 @@ static struct mmu_notifier *shared_alloc(struct mm_struct *mm)
 
 static void shared_free(struct mmu_notifier *sub)
 {
-	/* All of them take a few ms, in which others would be noticed. */
-	udelay(5);
+	u64 end = ktime_get_ns() + 100 * NSEC_PER_MSEC;
+
+	complete(&shared.freeing);
+	/* Longer than a grace period, which is no reason to return. */
+	while (ktime_get_ns() < end)
+		cpu_relax();
 	kfree(sub);
-	if (atomic_dec_and_test(&shared.left))
-		complete(&shared.all_freed);
+	atomic_dec(&shared.left);
+	complete(&shared.freed);
 }
 
-static int shared_put(void *data)
-{
-	struct test_shared *notifiers = data;
+static const struct mmu_notifier_ops shared_ops = {
+	.alloc_notifier = shared_alloc,
+	.free_notifier = shared_free,
+};
 
-	for (int i = 0; i < notifiers->allocated; i++)
-		mmu_notifier_put(notifiers->subs[i]);
+static int shared_put(void *sub)
+{
+	mmu_notifier_put(sub);
 	return 0;
 }
 
-static int shared_synchronize(void *data)
+static int shared_synchronize(void *unused)
 {
-	struct test_shared *notifiers = data;
-
+	/*
+	 * Not before, or the grace period would be one that a worker of the
+	 * other CPU has to end, which it cannot while it is in the callback.
+	 */
+	wait_for_completion_timeout(&shared.freeing, PATIENCE);
 	mmu_notifier_synchronize();
-	notifiers->left_after_synchronize = atomic_read(&shared.left);
+	shared.left_after_synchronize = atomic_read(&shared.left);
 	return 0;
 }
 
 static void synchronize_waits_for_free(struct kunit *test)
 {
-	struct test_shared *notifiers = kunit_kzalloc(test, sizeof(*notifiers),
-						      GFP_KERNEL);
 	struct test_context *ctx = test->priv;
-	struct mmu_notifier *again;
+	struct mmu_notifier *sub, *again;
 
-	KUNIT_ASSERT_NOT_NULL(test, notifiers);
-	init_completion(&shared.all_freed);
-	atomic_set(&shared.left, 0);
-	for (int i = 0; i < SHARED; i++) {
-		notifiers->ops[i].alloc_notifier = shared_alloc;
-		notifiers->ops[i].free_notifier = shared_free;
-		notifiers->subs[i] = mmu_notifier_get(&notifiers->ops[i],
-						      ctx->mm);
-		KUNIT_EXPECT_NOT_ERR_OR_NULL(test, notifiers->subs[i]);
-		if (IS_ERR_OR_NULL(notifiers->subs[i]))
-			break;
-		notifiers->allocated++;
-		atomic_inc(&shared.left);
-	}
-	KUNIT_ASSERT_GT(test, notifiers->allocated, 0);
-
-	again = mmu_notifier_get(&notifiers->ops[0], ctx->mm);
-	KUNIT_EXPECT_PTR_EQ(test, again, notifiers->subs[0]);
+	init_completion(&shared.freeing);
+	init_completion(&shared.freed);
+	atomic_set(&shared.left, 1);
+	sub = mmu_notifier_get(&shared_ops, ctx->mm);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sub);
+	again = mmu_notifier_get(&shared_ops, ctx->mm);
+	KUNIT_EXPECT_PTR_EQ(test, again, sub);
 	mmu_notifier_put(again);
 	mmu_notifier_synchronize();
-	KUNIT_EXPECT_EQ(test, atomic_read(&shared.left), notifiers->allocated);
+	KUNIT_EXPECT_EQ(test, atomic_read(&shared.left), 1);
 
 	/* The callbacks of call_srcu() can have a queue on each CPU. */
 	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_last(cpu_online_mask),
-						 shared_put, notifiers, false));
+						 shared_put, sub, false));
 	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_first(cpu_online_mask),
-						 shared_synchronize, notifiers,
+						 shared_synchronize, NULL,
 						 false));
-	KUNIT_EXPECT_EQ(test, notifiers->left_after_synchronize, 0);
+	KUNIT_EXPECT_EQ(test, shared.left_after_synchronize, 0);
 
-	/* They must not run after the test. */
+	/* It must not run after the test. */
 	KUNIT_EXPECT_NE(test, 0,
-			wait_for_completion_timeout(&shared.all_freed,
-						    PATIENCE));
+			wait_for_completion_timeout(&shared.freed, PATIENCE));
 }
 
 static int mmu_notifier_test_init(struct kunit *test)
