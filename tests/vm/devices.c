@@ -33,6 +33,22 @@
 #define SPARE		(128L << 20)
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), len = strlen(text), ret;
+
+	ret = write(fd, text, len);
+	close(fd);
+	return ret == len ? 0 : -1;
+}
+
+/* The milliseconds that khugepaged sleeps after a scan, and without memory. */
+static int khugepaged_sleeps(const char *scan, const char *alloc)
+{
+	return write_file(THP "khugepaged/scan_sleep_millisecs", scan) ||
+	       write_file(THP "khugepaged/alloc_sleep_millisecs", alloc);
+}
+
 FIXTURE(device)
 {
 	struct device device;
@@ -64,6 +80,8 @@ FIXTURE_SETUP(device)
 
 FIXTURE_TEARDOWN(device)
 {
+	/* The defaults: a khugepaged that does not rest collapses what others split. */
+	EXPECT_EQ(0, khugepaged_sleeps("10000", "60000"));
 	close(self->device.fd);
 	munmap(self->mapped, MEMORY + HUGE_PAGE);
 	free(self->data);
@@ -81,15 +99,6 @@ static long huge_kb(void)
 	if (file)
 		fclose(file);
 	return kb;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), len = strlen(text), ret;
-
-	ret = write(fd, text, len);
-	close(fd);
-	return ret == len ? 0 : -1;
 }
 
 /* A process that acts on us once it is let go, after the device did. */
@@ -129,11 +138,14 @@ static int let_go(struct other *other)
 	return WEXITSTATUS(status);
 }
 
-/* Whether the device reads @c, which it had to look up again. */
+/*
+ * Whether the device reads @c, which it had to look up again: more than once if
+ * somebody else, such as reclaim, takes the page meanwhile.
+ */
 #define EXPECT_READ_ANEW(c, addr)					\
 	do {								\
 		memset(self->data, '?', PAGE);				\
-		EXPECT_EQ(1, device_read(&self->device, addr, self->data));\
+		EXPECT_LE(1, device_read(&self->device, addr, self->data));\
 		EXPECT_EQ(c, self->data[0]);				\
 	} while (0)
 
@@ -206,8 +218,7 @@ TEST_F(device, khugepaged_collapses)
 	int limit = patience();
 
 	FILL_SMALL_PAGES();
-	ASSERT_EQ(0, write_file(THP "khugepaged/scan_sleep_millisecs", "10"));
-	ASSERT_EQ(0, write_file(THP "khugepaged/alloc_sleep_millisecs", "10"));
+	ASSERT_EQ(0, khugepaged_sleeps("10", "10"));
 	ASSERT_EQ(0, madvise(self->mem, HUGE_PAGE, MADV_HUGEPAGE));
 	for (int i = 0; i < limit * 100 && !huge_kb(); i++)
 		usleep(10000);
