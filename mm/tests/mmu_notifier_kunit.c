@@ -1103,6 +1103,13 @@ static void synchronize_waits_for_free(struct kunit *test)
 	struct test_context *ctx = test->priv;
 	struct mmu_notifier *sub, *again;
 
+	/*
+	 * The callbacks of call_srcu() can have a queue on each CPU. If they
+	 * have, then not before some grace periods have ended.
+	 */
+	for (int i = 0; i < 8; i++)
+		list_unregister(list_register(test, &list_ops));
+
 	init_completion(&shared.freeing);
 	init_completion(&shared.freed);
 	atomic_set(&shared.left, 1);
@@ -1114,7 +1121,6 @@ static void synchronize_waits_for_free(struct kunit *test)
 	mmu_notifier_synchronize();
 	KUNIT_EXPECT_EQ(test, atomic_read(&shared.left), 1);
 
-	/* The callbacks of call_srcu() can have a queue on each CPU. */
 	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_last(cpu_online_mask),
 						 shared_put, sub, false));
 	KUNIT_EXPECT_EQ(test, 0, smp_call_on_cpu(cpumask_first(cpu_online_mask),
