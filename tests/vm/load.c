@@ -372,7 +372,7 @@ int main(int argc, char **argv)
 	start(threads, NTHREADS, open(MIRROR_DEVICE, O_RDWR | O_CLOEXEC), seed);
 	/* A slow machine takes longer to do as much. */
 	sleep(seconds);
-	for (i = 0; i < patience() && !enough(FAULTS, seconds); i++)
+	for (i = 0; i < 3 * patience() && !enough_yet(seconds); i++)
 		sleep(1);
 	shared->stop = 1;
 	for (i = 0; i < NTHREADS; i++)
