@@ -7,6 +7,7 @@
  * that. See lockdep_kunit.h for when something is reported at all.
  */
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
@@ -29,6 +30,7 @@ struct test_context {
 	struct mmu_interval_notifier interval;
 	struct mmu_notifier list;
 	struct work_struct work;
+	struct task_struct *flusher;
 	void (*in_interval)(struct test_context *ctx);
 	void (*in_interval_at_exit)(struct test_context *ctx);
 	void (*in_list)(struct test_context *ctx);
@@ -104,32 +106,43 @@ static void put_async(struct test_context *ctx)
 	mmput_async(ctx->other);
 }
 
+/* For a work item that is done flush_work() does not wait, as lockdep sees. */
+static struct test_context *flushed_context(struct work_struct *work)
+{
+	struct test_context *ctx = container_of(work, struct test_context, work);
+
+	while (READ_ONCE(ctx->flusher->__state) != TASK_UNINTERRUPTIBLE)
+		usleep_range(100, 200);
+	return ctx;
+}
+
 static void put_fn(struct work_struct *work)
 {
-	put(container_of(work, struct test_context, work));
+	put(flushed_context(work));
 }
 
 static void put_async_fn(struct work_struct *work)
 {
-	put_async(container_of(work, struct test_context, work));
+	put_async(flushed_context(work));
 }
 
-static void run_and_flush(struct work_struct *work)
+static void run_and_flush(struct test_context *ctx)
 {
-	queue_work(system_dfl_wq, work);
-	flush_work(work);
+	ctx->flusher = current;
+	queue_work(system_dfl_wq, &ctx->work);
+	flush_work(&ctx->work);
 }
 
 static void flush_put(struct test_context *ctx)
 {
 	INIT_WORK(&ctx->work, put_fn);
-	run_and_flush(&ctx->work);
+	run_and_flush(ctx);
 }
 
 static void flush_put_async(struct test_context *ctx)
 {
 	INIT_WORK(&ctx->work, put_async_fn);
-	run_and_flush(&ctx->work);
+	run_and_flush(ctx);
 }
 
 /* Does not wait, as nothing is invalidated there. */
