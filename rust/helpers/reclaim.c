@@ -7,16 +7,6 @@ __rust_helper void rust_helper_might_alloc(gfp_t gfp)
 	might_alloc(gfp);
 }
 
-__rust_helper void rust_helper_fs_reclaim_acquire(gfp_t gfp)
-{
-	fs_reclaim_acquire(gfp);
-}
-
-__rust_helper void rust_helper_fs_reclaim_release(gfp_t gfp)
-{
-	fs_reclaim_release(gfp);
-}
-
 __rust_helper unsigned int rust_helper_memalloc_nofs_save(void)
 {
 	return memalloc_nofs_save();
