@@ -7,17 +7,17 @@ use kernel::prelude::*;
 #[kunit_tests(rust_mmu_deferring_notifier)]
 mod tests {
     use super::*;
-    use crate::{
-        invalidate,
-        task::{
-            wait_until,
-            Task, //
-        },
-        user, //
+    use crate::task::{
+        wait_until,
+        Task, //
     };
     use core::ops::Range;
     use kernel::{
         mm::{
+            kunit::{
+                self,
+                TestMm, //
+            },
             mmu_notifier::{
                 interval::{
                     DeferringNotifier,
@@ -162,17 +162,17 @@ mod tests {
 
     /// Tries as the OOM reaper does, without its pauses, until the driver lets go.
     fn reap(mm: &MmWithUser, start: usize, end: usize) -> bool {
-        wait_until(|| invalidate::nonblock(mm, start, end).is_ok())
+        wait_until(|| kunit::try_invalidate(mm, start..end).is_ok())
     }
 
     #[test]
     fn refusal_is_made_good() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         *shared.pages.lock() = 3;
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let called = shared.wait_for(1);
         let range = shared.range();
         let reaped = reap(&mm, page(2), page(4));
@@ -191,15 +191,15 @@ mod tests {
 
     #[test]
     fn nothing_is_deferred_that_was_not_refused() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
 
         // There are no pages.
-        let reaped = invalidate::nonblock(&mm, page(2), page(4));
-        let blocking = invalidate::blocking(&mm, page(2), page(4));
+        let reaped = kunit::try_invalidate(&mm, page(2)..page(4));
+        let blocking = kunit::invalidate(&mm, page(2)..page(4));
         // Outside of the range.
-        let outside = invalidate::nonblock(&mm, page(9), page(10));
+        let outside = kunit::try_invalidate(&mm, page(9)..page(10));
         // Stops the work item, if it was queued.
         drop(notifier);
 
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn held_lock_is_waited_for() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
 
         let held = shared.pages.lock();
-        let refused = invalidate::nonblock(&mm, page(1), page(2));
+        let refused = kunit::try_invalidate(&mm, page(1)..page(2));
         let waits = wait_until(|| shared.waiting.load(Relaxed));
-        let again = invalidate::nonblock(&mm, page(1), page(2));
+        let again = kunit::try_invalidate(&mm, page(1)..page(2));
         drop(held);
         let reaped = reap(&mm, page(1), page(2));
         drop(notifier);
@@ -234,23 +234,23 @@ mod tests {
 
     #[test]
     fn range_is_refused_until_the_work_is_done() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         *shared.pages.lock() = 1;
         shared.waits.store(true, Relaxed);
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let empty = wait_until(|| {
             shared.waiting.load(Relaxed) && shared.pages.try_lock().is_some_and(|pages| *pages == 0)
         });
         let called = shared.calls()[1];
         // The table is empty, so that the driver would let go.
-        let inside = invalidate::nonblock(&mm, page(3), page(4));
-        let overlapping = invalidate::nonblock(&mm, page(3), page(5));
+        let inside = kunit::try_invalidate(&mm, page(3)..page(4));
+        let overlapping = kunit::try_invalidate(&mm, page(3)..page(5));
         let not_called = shared.calls()[1] == called;
         // The work item has nothing to do with that, and the driver is called.
-        let elsewhere = invalidate::nonblock(&mm, page(5), page(6));
+        let elsewhere = kunit::try_invalidate(&mm, page(5)..page(6));
         shared.waits.store(false, Relaxed);
         shared.stopped.complete_all();
         let called_again = shared.wait_for(2);
@@ -275,18 +275,18 @@ mod tests {
 
     #[test]
     fn several_refused_ranges_are_one() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         shared.waits.store(true, Relaxed);
 
         // The first keeps the work item busy.
         *shared.pages.lock() = 1;
-        let first = invalidate::nonblock(&mm, page(1), page(2));
+        let first = kunit::try_invalidate(&mm, page(1)..page(2));
         let busy = wait_until(|| shared.waiting.load(Relaxed));
         *shared.pages.lock() = 1;
-        let second = invalidate::nonblock(&mm, page(6), page(7));
-        let third = invalidate::nonblock(&mm, page(3), page(4));
+        let second = kunit::try_invalidate(&mm, page(6)..page(7));
+        let third = kunit::try_invalidate(&mm, page(3)..page(4));
         shared.waits.store(false, Relaxed);
         shared.stopped.complete_all();
         let called = shared.wait_for(2);
@@ -303,14 +303,14 @@ mod tests {
 
     #[test]
     fn work_item_publishes() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
 
         let seq = notifier.read_begin();
         let held = shared.pages.lock();
         // It cannot publish, as the lock is held.
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let unaware = seq.check_retry();
         drop(held);
         let called = shared.wait_for(1);
@@ -328,14 +328,14 @@ mod tests {
 
     #[test]
     fn readers_wait_for_the_work_item() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let init = DeferringNotifier::new(&mm, ALL, Ok(Driver(shared.clone())));
         let notifier = Arc::pin_init(init, GFP_KERNEL)?;
         *shared.pages.lock() = 1;
         shared.waits.store(true, Relaxed);
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let busy = wait_until(|| {
             shared.waiting.load(Relaxed) && shared.pages.try_lock().is_some_and(|pages| *pages == 0)
         });
@@ -366,13 +366,13 @@ mod tests {
 
     #[test]
     fn drop_waits_for_the_work_item() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         *shared.pages.lock() = 1;
         shared.waits.store(true, Relaxed);
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let busy = wait_until(|| shared.waiting.load(Relaxed));
         let task = Task::run(move || drop(notifier))?;
         // It has to wait: the callback uses the data.
@@ -390,12 +390,12 @@ mod tests {
 
     #[test]
     fn drop_stops_the_work_item() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         *shared.pages.lock() = 1;
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         drop(notifier);
         let calls = shared.calls();
         // Time for a work item that was not stopped.
@@ -409,13 +409,13 @@ mod tests {
 
     #[test]
     fn address_space_may_go_meanwhile() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
         *shared.pages.lock() = 1;
         shared.waits.store(true, Relaxed);
 
-        let refused = invalidate::nonblock(&mm, page(2), page(4));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
         let busy = wait_until(|| shared.waiting.load(Relaxed));
         // The release of the address space calls the driver as well, which must not wait.
         shared.waits.store(false, Relaxed);

@@ -2,12 +2,14 @@
 
 //! Tests for `kernel::mm::hmm`.
 
-use crate::user::{
-    PROT_READ,
-    PROT_WRITE, //
-};
 use kernel::{
-    mm::hmm,
+    mm::{
+        hmm,
+        kunit::{
+            PROT_READ,
+            PROT_WRITE, //
+        }, //
+    },
     prelude::*,
     time::Delta, //
 };
@@ -27,7 +29,6 @@ const LONG: Delta = Delta::from_secs(600);
 mod tests {
     use super::*;
     use crate::{
-        invalidate,
         task::Task,
         user, //
     };
@@ -40,6 +41,11 @@ mod tests {
                 Request,
                 Slot,
                 Valid, //
+            },
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
             },
             mmu_notifier::{
                 interval::{
@@ -163,8 +169,8 @@ mod tests {
 
     #[test]
     fn ranges_are_checked() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(4 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(4 * PAGE_SIZE, RW)?;
         let range = addr + PAGE_SIZE..addr + 3 * PAGE_SIZE;
         let notifier = notifier(&mm, range.clone())?;
         let mut slots = [Slot::EMPTY; 2];
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_mapped_are_refused() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let notifier = notifier(&mm, 0..usize::MAX & PAGE_MASK)?;
         let end = mm.task_size() & PAGE_MASK;
 
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn process_is_gone() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let notifier = notifier(&mm, 0..PAGE_SIZE)?;
 
         let before = snapshot::<1>(&notifier, 0);
@@ -231,17 +237,17 @@ mod tests {
 
     #[test]
     fn snapshot_changes_nothing() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(6 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(6 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(6))?;
 
-        user::read(&mm, at(1), &mut [0])?;
-        user::touch(&mm, at(2))?;
-        user::touch(&mm, at(3))?;
+        kunit::read(&mm, at(1), &mut [0])?;
+        kunit::write(&mm, at(2), &[1])?;
+        kunit::write(&mm, at(3), &[1])?;
         user::mprotect(at(3), PAGE_SIZE, PROT_READ)?;
         user::mprotect(at(4), PAGE_SIZE, 0)?;
-        user::munmap(at(5), PAGE_SIZE)?;
+        mm.munmap(at(5), PAGE_SIZE)?;
         let seen = snapshot(&notifier, addr);
         let again = snapshot(&notifier, addr);
         drop(notifier);
@@ -253,8 +259,8 @@ mod tests {
 
     #[test]
     fn pages_are_faulted_in() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(4 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(4 * PAGE_SIZE, RW)?;
         let notifier = notifier(&mm, addr..addr + 4 * PAGE_SIZE)?;
         let unlocked = addr + 2 * PAGE_SIZE;
 
@@ -274,13 +280,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_faulted_in_fails() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(3))?;
 
         user::mprotect(at(1), PAGE_SIZE, 0)?;
-        user::munmap(at(2), PAGE_SIZE)?;
+        mm.munmap(at(2), PAGE_SIZE)?;
         let try_both = |addr, access| {
             [
                 fault::<1>(&notifier, addr, access, TIMEOUT).err(),
@@ -304,12 +310,12 @@ mod tests {
     // the middle of the look-up.
     #[test]
     fn invalidated_looks_up_again() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
         let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
 
-        user::read(&mm, addr, &mut [0])?;
-        user::read(&mm, addr + PAGE_SIZE, &mut [0])?;
+        kunit::read(&mm, addr, &mut [0])?;
+        kunit::read(&mm, addr + PAGE_SIZE, &mut [0])?;
         let out_of_time = fault::<1>(&notifier, addr, Access::Write, Delta::ZERO);
         let before = *notifier.invalidations.lock();
         let in_time = fault::<1>(&notifier, addr + PAGE_SIZE, Access::Write, TIMEOUT);
@@ -325,7 +331,7 @@ mod tests {
     // A timeout of zero is none, and not one that never ends.
     #[test]
     fn gives_up_in_time() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let addr = never_there::mmap(&mm)?;
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
         let short = Delta::from_millis(1);
@@ -344,7 +350,7 @@ mod tests {
 
     #[test]
     fn fault_ends_when_killed() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let addr = never_there::mmap(&mm)?;
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
 
@@ -357,7 +363,7 @@ mod tests {
 
     #[test]
     fn fault_unlocked_ends_when_killed() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let addr = never_there::mmap(&mm)?;
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
 
@@ -372,18 +378,18 @@ mod tests {
 
     #[test]
     fn lock_is_held_and_released() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
         let mut slots = [Slot::EMPTY];
 
         let request = Request::new(addr, &mut slots)?;
         let mut valid = request.fault(&notifier, Access::Write, TIMEOUT)?;
         let held = notifier.invalidations.try_lock().is_none();
-        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let refused = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         *valid.split().0 += 10;
         drop(valid);
-        let reaped = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let reaped = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let counted = *notifier.invalidations.lock();
         drop(notifier);
 
@@ -411,13 +417,13 @@ mod tests {
     // and then, with more than one CPU.
     #[test]
     fn what_is_valid_is_there() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let notifier = notifier(&mm, addr..addr + PAGE_SIZE)?;
         let stop = Arc::new(Atomic::new(false), GFP_KERNEL)?;
         let (mut looked_up, mut wrong) = (0, 0);
 
-        let zapper = zap(mm.clone(), addr, stop.clone())?;
+        let zapper = zap(ARef::from(&*mm), addr, stop.clone())?;
         let look_up = |kind| -> Result<bool> {
             let mut slots = [Slot::EMPTY];
             let request = Request::new(addr, &mut slots)?;
@@ -474,16 +480,16 @@ mod tests {
 
     #[test]
     fn runs_are_of_pages_that_are_there() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(6 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(6 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(6))?;
 
         // So that it is not next to the page before, if it is in memory.
-        user::touch(&mm, at(1))?;
-        user::touch(&mm, at(3))?;
+        kunit::write(&mm, at(1), &[1])?;
+        kunit::write(&mm, at(3), &[1])?;
         user::mprotect(at(3), PAGE_SIZE, PROT_READ)?;
-        user::read(&mm, at(5), &mut [0])?;
+        kunit::read(&mm, at(5), &mut [0])?;
         let all = runs(&notifier, at(0), &mut [Slot::EMPTY; 6])?;
         let none = runs(&notifier, at(4), &mut [Slot::EMPTY; 1])?;
         let pfn = |page| user::pfn(at(page)).unwrap_or(0);
@@ -515,23 +521,30 @@ mod huge {
             notifier,
             runs, //
         },
-        *,
+        *, //
     };
     use crate::user;
     use kernel::{
-        mm::hmm::{
-            Entry,
-            Request,
-            Slot, //
+        mm::{
+            hmm::{
+                Entry,
+                Request,
+                Slot, //
+            },
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            }, //
         },
         page::PAGE_SIZE, //
     };
 
     /// The number of pages of a huge page, and the address of memory that may have two of them.
-    fn mmap_huge() -> Result<(usize, usize)> {
+    fn mmap_huge(mm: &TestMm) -> Result<(usize, usize)> {
         let pages = 1_usize << hmm::pmd_order();
         let len = pages * PAGE_SIZE;
-        let addr = user::mmap(3 * len, RW)?.next_multiple_of(len);
+        let addr = mm.mmap(3 * len, RW)?.next_multiple_of(len);
 
         user::hugepage(addr, 2 * len)?;
         Ok((pages, addr))
@@ -539,13 +552,13 @@ mod huge {
 
     #[test]
     fn runs_are_clipped_to_the_request() -> Result {
-        let mm = user::attach_mm()?;
-        let (pages, addr) = mmap_huge()?;
+        let mm = TestMm::attach()?;
+        let (pages, addr) = mmap_huge(&mm)?;
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(2 * pages))?;
 
-        user::touch(&mm, at(0))?;
-        user::touch(&mm, at(pages))?;
+        kunit::write(&mm, at(0), &[1])?;
+        kunit::write(&mm, at(pages), &[1])?;
         let (first, second) = (
             user::pfn(at(0)).unwrap_or(0),
             user::pfn(at(pages)).unwrap_or(0),
@@ -578,8 +591,8 @@ mod huge {
 
     #[test]
     fn huge_pages_have_an_order() -> Result {
-        let mm = user::attach_mm()?;
-        let (pages, addr) = mmap_huge()?;
+        let mm = TestMm::attach()?;
+        let (pages, addr) = mmap_huge(&mm)?;
         let second = addr + pages * PAGE_SIZE;
         let notifier = notifier(&mm, addr..second + PAGE_SIZE)?;
         let look = |addr| -> Result<Option<(u32, bool)>> {
@@ -591,8 +604,8 @@ mod huge {
             })
         };
 
-        user::touch(&mm, addr)?;
-        user::read(&mm, second, &mut [0])?;
+        kunit::write(&mm, addr, &[1])?;
+        kunit::read(&mm, second, &mut [0])?;
         let own = look(addr + PAGE_SIZE)?;
         // The huge page of zeroes, which is not the small one.
         let zeroes = look(second)?;

@@ -16,16 +16,17 @@ mod tests {
             MIGHT_SLEEP, //
         },
         task::wait_until,
-        user::{
-            self,
-            PROT_READ, //
-        }, //
+        user, //
     };
     use core::ops;
     use kernel::{
-        bindings,
         impl_has_work,
         mm::{
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            },
             mmu_notifier::{
                 interval::{
                     Invalidated,
@@ -208,21 +209,21 @@ mod tests {
 
     #[test]
     fn munmap_invalidates() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(8 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(8 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let range = addr + PAGE_SIZE..addr + 3 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
 
         // Next to the range, on both sides.
-        user::munmap(addr, PAGE_SIZE)?;
-        user::munmap(addr + 3 * PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr + 3 * PAGE_SIZE, PAGE_SIZE)?;
         let outside = shared.get();
-        user::munmap(addr + 2 * PAGE_SIZE, 4 * PAGE_SIZE)?;
+        mm.munmap(addr + 2 * PAGE_SIZE, 4 * PAGE_SIZE)?;
         let inside = shared.get();
         let same_mm = core::ptr::eq(notifier.mm().as_raw(), mm.as_raw());
         drop(notifier);
-        user::munmap(addr, 8 * PAGE_SIZE)?;
+        mm.munmap(addr, 8 * PAGE_SIZE)?;
 
         assert_eq!(outside, [0, 0, 0]);
         assert_eq!(inside, [1, 0, 0]);
@@ -239,12 +240,12 @@ mod tests {
 
     #[test]
     fn nonblocking_callback_is_in_a_section() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..3 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
 
-        let result = invalidate::nonblock(&mm, 2 * PAGE_SIZE, 4 * PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, 2 * PAGE_SIZE..4 * PAGE_SIZE);
         drop(notifier);
 
         assert_eq!(result, Ok(()));
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn read_begin_in_section_is_reported() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
@@ -276,20 +277,20 @@ mod tests {
 
     #[test]
     fn held_lock_is_a_refusal() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
 
         let before = notifier.read_begin();
         let held = shared.state.lock();
-        let refused = invalidate::nonblock(&mm, range.start, range.end);
+        let refused = kunit::try_invalidate(&mm, range.clone());
         drop(held);
         // Nothing was published.
         let still_valid = before.lock().is_some();
         // The refused invalidation is over: this does not wait for it.
         let valid = notifier.read_begin().lock().is_some();
-        let done = invalidate::nonblock(&mm, range.start, range.end);
+        let done = kunit::try_invalidate(&mm, range.clone());
         drop(notifier);
 
         assert_eq!(refused, Err(EAGAIN));
@@ -304,8 +305,8 @@ mod tests {
 
     #[test]
     fn collision_fails_validation() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let range = addr..addr + 2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range, Behaviour::LetGo)?;
@@ -314,11 +315,11 @@ mod tests {
         let quiet = quiet.lock().map(|state| *state);
 
         let collided = notifier.read_begin();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let collided = collided.lock().map(|state| *state);
 
         let nonblocking = notifier.read_begin();
-        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let nonblocking = nonblocking.lock().map(|state| *state);
 
         let again = notifier.read_begin();
@@ -335,7 +336,7 @@ mod tests {
 
     #[test]
     fn read_is_validated_under_the_lock() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = Arc::pin_init(
@@ -359,7 +360,7 @@ mod tests {
 
     #[test]
     fn invalidation_is_published_under_the_lock() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
@@ -387,52 +388,57 @@ mod tests {
 
     #[test]
     fn own_invalidations_keep_readers_valid() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let (shared, other) = (Shared::new()?, Shared::new()?);
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
         // Whether a read is still valid after an invalidation by `owner`, blocking and not.
-        let after = |owner: &Shared, event| -> Result<[bool; 2]> {
+        let after = |event| -> Result<[bool; 2]> {
             let seq = notifier.read_begin();
-            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            drop(kunit::Invalidation::start(&mm, range.clone(), event)?);
             let blocking = seq.lock().is_some();
             let seq = notifier.read_begin();
-            invalidate::event(&mm, range.clone(), event, owner)?;
+            drop(kunit::Invalidation::try_start(&mm, range.clone(), event)?);
             Ok([blocking, seq.lock().is_some()])
         };
-        let [migrate, exclusive] = [
-            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE,
-            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE,
-        ];
+        let by = |owner: &Shared| -> Result<[[bool; 2]; 2]> {
+            let owner = Owner::of(owner);
+            Ok([
+                after(Event::Migrate(owner))?,
+                after(Event::Exclusive(owner))?,
+            ])
+        };
 
-        let own = [after(&shared, migrate)?, after(&shared, exclusive)?];
+        let own = by(&shared)?;
         let called = shared.get();
-        let foreign = [after(&other, migrate)?, after(&other, exclusive)?];
+        let foreign = by(&other)?;
         // An owner of another event is none.
-        let cleared = after(&shared, bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR)?;
+        let seq = notifier.read_begin();
+        invalidate::clear_by(&mm, range, &*shared)?;
+        let cleared = seq.lock().is_some();
         drop(notifier);
 
         assert_eq!(own, [[true; 2]; 2]);
         assert_eq!(called, [0, 0, 0]);
         assert_eq!(foreign, [[false; 2]; 2]);
-        assert_eq!(cleared, [false; 2]);
-        assert_eq!(shared.get(), [3, 3, 1]);
+        assert!(!cleared);
+        assert_eq!(shared.get(), [3, 2, 1]);
         Ok(())
     }
 
     #[test]
     fn lock_is_shared() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let range = addr..addr + 2 * PAGE_SIZE;
         let first = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
         let second = shared.notifier(&mm, range, Behaviour::LetGo)?;
 
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let both = shared.get();
         drop(first);
-        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         drop(second);
 
         assert_eq!(both, [2, 0, 0]);
@@ -443,7 +449,7 @@ mod tests {
 
     #[test]
     fn validation_under_another_lock_is_reported() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let (shared, other) = (Shared::new()?, Shared::new()?);
         let notifier = shared.notifier(&mm, 0..PAGE_SIZE, Behaviour::LetGo)?;
         let validate = || {
@@ -471,8 +477,8 @@ mod tests {
 
     #[test]
     fn several_are_validated_under_one_lock() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let first = shared.notifier(&mm, addr..addr + PAGE_SIZE, Behaviour::LetGo)?;
         let second_range = addr + PAGE_SIZE..addr + 2 * PAGE_SIZE;
@@ -484,7 +490,7 @@ mod tests {
         // Only the second is invalidated.
         let (one, two) = (first.read_begin(), second.read_begin());
         let unaware = two.check_retry();
-        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         let aware = (one.check_retry(), two.check_retry());
         let one_of_both = one.lock().map(|guard| two.validate(&guard));
 
@@ -500,14 +506,14 @@ mod tests {
 
     #[test]
     fn sleep_in_nonblocking_callback_is_reported() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::Sleep)?;
 
         let mut result = Err(EINVAL);
         let seen = provoke(MIGHT_SLEEP, c"non_block: 2,", || {
-            result = invalidate::nonblock(&mm, range.start, range.end);
+            result = kunit::try_invalidate(&mm, range.clone());
         });
         drop(notifier);
 
@@ -518,7 +524,7 @@ mod tests {
 
     #[test]
     fn last_user_releases() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let shared = Shared::new()?;
         let notifier = shared.notifier(&mm, PAGE_SIZE..2 * PAGE_SIZE, Behaviour::LetGo)?;
 
@@ -542,8 +548,8 @@ mod tests {
 
     #[test]
     fn failed_registration_drops_the_data() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let new = |range| shared.notifier(&mm, range, Behaviour::LetGo).err();
 
@@ -555,7 +561,7 @@ mod tests {
             Notifier::new(&mm, addr..addr + PAGE_SIZE, Err(EBUSY)),
             GFP_KERNEL,
         );
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
 
         assert_eq!(empty, Some(EINVAL));
         assert_eq!(reversed, Some(EINVAL));
@@ -567,7 +573,7 @@ mod tests {
 
     #[test]
     fn range_behind_the_address_space_is_refused() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let end = mm.task_size();
         let new = |range| shared.notifier(&mm, range, Behaviour::LetGo).err();
@@ -582,8 +588,8 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let mirror = shared.mirror(Behaviour::LetGo);
 
@@ -593,7 +599,7 @@ mod tests {
             GFP_KERNEL,
         );
         drop(mmap);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(notifier?);
 
         assert_eq!(shared.get(), [1, 0, 1]);
@@ -602,8 +608,8 @@ mod tests {
 
     #[test]
     fn pending_signal_is_eintr() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let range = addr..addr + PAGE_SIZE;
         let new = || shared.notifier(&mm, range.clone(), Behaviour::LetGo);
@@ -611,7 +617,7 @@ mod tests {
         // Only the first one of an address space can be interrupted.
         let interrupted = user::with_signal_pending(|| new().err());
         let dropped = shared.get();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let called = shared.get();
         drop(new()?);
         let second = user::with_signal_pending(|| new().err());
@@ -626,12 +632,12 @@ mod tests {
 
     #[test]
     fn whole_address_space() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let notifier = shared.notifier(&mm, 0..usize::MAX, Behaviour::LetGo)?;
 
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(notifier);
 
         assert_eq!(shared.get(), [1, 0, 1]);
@@ -684,7 +690,7 @@ mod tests {
 
     #[test]
     fn invalidations_are_clipped_to_the_range() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let page = |n: usize| n * PAGE_SIZE;
         // It begins and ends within a page.
         let range = page(2) + 16..page(4) + 32;
@@ -694,8 +700,8 @@ mod tests {
         let notifier: Pin<KBox<Notifier<Keeper>>> =
             KBox::try_pin_init(Notifier::new(&mm, range.clone(), init), GFP_KERNEL)?;
         let about = |start, end| -> Result<[Option<About>; 2]> {
-            invalidate::blocking(&mm, start, end)?;
-            invalidate::nonblock(&mm, start, end)?;
+            kunit::invalidate(&mm, start..end)?;
+            kunit::try_invalidate(&mm, start..end)?;
             Ok(core::mem::take(&mut *notifier.state.lock()))
         };
 
@@ -760,8 +766,8 @@ mod tests {
 
     #[test]
     fn spinlock_need_not_be_tried() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let init = try_pin_init!(SpinMirror {
             state <- new_spinlock!(0),
         });
@@ -769,9 +775,9 @@ mod tests {
             KBox::try_pin_init(Notifier::new(&mm, addr..addr + PAGE_SIZE, init), GFP_KERNEL)?;
 
         let seq = notifier.read_begin();
-        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let collided = seq.lock().is_none();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let state = *notifier.state.lock();
         drop(notifier);
 
@@ -783,8 +789,8 @@ mod tests {
 
     #[test]
     fn stamps_are_kept() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let range = addr..addr + PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
@@ -798,10 +804,10 @@ mod tests {
         let equal = notifier.read_begin().stamp() == stamp;
         let once = valid(stamp);
         // Beside the range.
-        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         let twice = valid(stamp);
         let of_another = other.resume(stamp).is_none();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let invalidated = valid(stamp);
         let later = notifier.read_begin().stamp();
         let after = valid(later);
@@ -831,8 +837,8 @@ mod tests {
 
     #[test]
     fn lives_on_the_stack() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(2 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
 
         let collided = {
@@ -842,11 +848,11 @@ mod tests {
             };
 
             let seq = notifier.read_begin();
-            user::munmap(addr, PAGE_SIZE)?;
+            mm.munmap(addr, PAGE_SIZE)?;
             let guard = seq.lock();
             guard.is_none()
         };
-        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
 
         assert!(collided);
         assert_eq!(shared.get(), [1, 0, 1]);
@@ -855,8 +861,8 @@ mod tests {
 
     #[test]
     fn moves_without_a_gap() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
         let page = |n| addr + n * PAGE_SIZE;
         let new = |range| shared.notifier(&mm, range, Behaviour::LetGo);
@@ -866,10 +872,10 @@ mod tests {
         let notifier = new(page(1)..page(3))?;
         drop(old);
         let moved = shared.get();
-        user::munmap(page(0), PAGE_SIZE)?;
+        mm.munmap(page(0), PAGE_SIZE)?;
         let before = shared.get();
-        user::munmap(page(1), PAGE_SIZE)?;
-        user::munmap(page(2), PAGE_SIZE)?;
+        mm.munmap(page(1), PAGE_SIZE)?;
+        mm.munmap(page(2), PAGE_SIZE)?;
         drop(notifier);
 
         assert_eq!(moved, [0, 0, 1]);
@@ -921,7 +927,7 @@ mod tests {
 
     #[test]
     fn read_is_validated_under_the_semaphore() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let init = Notifier::new(&mm, range.clone(), RwMirror::new());
         let notifier: Arc<Notifier<RwMirror>> = Arc::pin_init(init, GFP_KERNEL)?;
@@ -950,8 +956,8 @@ mod tests {
 
     #[test]
     fn readers_share_a_semaphore() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let init = Notifier::new(&mm, addr..addr + PAGE_SIZE, RwMirror::new());
         let notifier: Pin<KBox<Notifier<RwMirror>>> = KBox::try_pin_init(init, GFP_KERNEL)?;
 
@@ -960,17 +966,17 @@ mod tests {
         // Only other readers.
         let writer = notifier.state.try_lock().is_some();
         let second = reader.as_ref().map(|guard| held.validate_read(guard));
-        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let refused = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let valid = reader.map(|state| *state);
 
         let seq = notifier.read_begin();
         let write = notifier.read_begin();
-        let done = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let done = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         // One after the other: a guard that there should not be would be waited for.
         let read_collided = seq.read().is_none();
         let write_collided = write.lock().is_none();
         let again = notifier.read_begin().read().map(|state| *state);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let state = *notifier.state.lock();
         drop(notifier);
 
@@ -1059,8 +1065,8 @@ mod tests {
 
     #[test]
     fn workqueue_removes_what_is_gone() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let device = Arc::pin_init(
             pin_init!(Device {
                 windows <- new_mutex!(KVec::new()),
@@ -1080,7 +1086,7 @@ mod tests {
             device.windows.lock().push(window, GFP_KERNEL)?;
         }
 
-        user::munmap(addr, 2 * PAGE_SIZE)?;
+        mm.munmap(addr, 2 * PAGE_SIZE)?;
         let removed = wait_until(|| device.removed.load(Relaxed) == 2);
         let mut windows = core::mem::take(&mut *device.windows.lock());
         let left = windows.len();

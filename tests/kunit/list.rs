@@ -8,16 +8,12 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
-        invalidate,
         kmsg::sections,
         task::{
             wait_until,
             Task, //
         },
-        user::{
-            self,
-            PROT_READ, //
-        }, //
+        user, //
     };
     use core::{
         convert::Infallible,
@@ -28,12 +24,19 @@ mod tests {
         bindings,
         fmt,
         mm::{
+            kunit::{
+                self,
+                Invalidation,
+                TestMm,
+                PROT_READ, //
+            },
             mmu_notifier::{
                 list::{
                     Notifier,
                     Operations, //
                 },
                 Event,
+                Owner,
                 Range,
                 WouldBlock, //
             },
@@ -250,28 +253,14 @@ mod tests {
 
     #[test]
     fn events_and_owners_are_told() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let keeper = Keeper::register(&mm)?;
         let (owner, other) = (1_u32, 2_u32);
         let tell = |event| {
-            let told = invalidate::event(&mm, 0..PAGE_SIZE, event, &owner);
+            let told = Invalidation::try_start(&mm, 0..PAGE_SIZE, event);
             told.ok().and(*keeper.event.lock())
         };
-
-        let plain = [
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_UNMAP),
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR),
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA),
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE),
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY),
-            tell(bindings::mmu_notifier_event_MMU_NOTIFY_RELEASE),
-            tell(99),
-        ];
-        let migrate = tell(bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE);
-        let exclusive = tell(bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE);
-        drop(keeper);
-
-        let expected = [
+        let events = [
             Event::Unmap,
             Event::Clear,
             Event::ProtectionVma,
@@ -280,7 +269,13 @@ mod tests {
             Event::Release,
             Event::Other(99),
         ];
-        assert_eq!(plain, expected.map(Some));
+
+        let plain = events.map(tell);
+        let migrate = tell(Event::Migrate(Owner::of(&owner)));
+        let exclusive = tell(Event::Exclusive(Owner::of(&owner)));
+        drop(keeper);
+
+        assert_eq!(plain, events.map(Some));
         assert!(matches!(migrate, Some(Event::Migrate(o)) if o.is(&owner) && !o.is(&other)));
         assert!(matches!(exclusive, Some(Event::Exclusive(o)) if o.is(&owner) && !o.is(&other)));
         Ok(())
@@ -288,11 +283,10 @@ mod tests {
 
     #[test]
     fn ranges_are_printed() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let keeper = Keeper::register(&mm)?;
-        let owner = 0_u32;
         let print = |event| -> Result<(ops::Range<usize>, KVec<u8>)> {
-            invalidate::event(&mm, 0x12000..0x345000, event, &owner)?;
+            drop(Invalidation::start(&mm, 0x12000..0x345000, event)?);
             let mut printed = KVec::with_capacity(64, GFP_KERNEL)?;
             let text = keeper.text.lock();
             printed.extend_from_slice(&text.bytes[..text.len], GFP_NOWAIT)?;
@@ -300,8 +294,8 @@ mod tests {
             Ok((whole[0]..whole[1], printed))
         };
 
-        let plain = print(bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR)?;
-        let owned = print(bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE)?;
+        let plain = print(Event::Clear)?;
+        let owned = print(Event::Migrate(Owner::of(&0_u32)))?;
         drop(keeper);
 
         assert_eq!(plain.0, 0x12000..0x345000);
@@ -313,12 +307,12 @@ mod tests {
 
     #[test]
     fn ranges_are_clipped() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let keeper = Keeper::register(&mm)?;
         let page = |n: usize| n * PAGE_SIZE;
         let get = |kept: &[Atomic<usize>; 2]| kept[0].load(Relaxed)..kept[1].load(Relaxed);
         let clip = |start, end| {
-            let told = invalidate::nonblock(&mm, start, end);
+            let told = kunit::try_invalidate(&mm, start..end);
             let pages = [get(&keeper.pages), get(&keeper.ragged)];
             told.map(|()| (get(&keeper.clipped), pages, keeper.overlaps.load(Relaxed)))
         };
@@ -397,7 +391,7 @@ mod tests {
 
     #[test]
     fn young_callbacks_are_called() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let zero = || Atomic::new(0);
         let init = Aging {
             young: Atomic::new(true),
@@ -460,7 +454,7 @@ mod tests {
 
     #[test]
     fn arch_invalidate_is_called() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let walker: Pin<KBox<Notifier<Walker>>> =
             KBox::try_pin_init(Notifier::new(&mm, Ok(Walker(calls.clone()))), GFP_KERNEL)?;
@@ -484,16 +478,16 @@ mod tests {
 
     #[test]
     fn munmap_starts_and_ends() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(4 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(4 * PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
         let registration = counter(&mm, &calls)?;
 
-        user::munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         let unmapped = calls.get();
         let same_mm = core::ptr::eq(registration.mm().as_raw(), mm.as_raw());
         drop(registration);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
 
         assert_eq!(unmapped, [1, 0, 1, 0, 0]);
         assert_eq!(calls.range[0].load(Relaxed), addr + PAGE_SIZE);
@@ -511,11 +505,11 @@ mod tests {
 
     #[test]
     fn nonblocking_callbacks_are_in_a_section() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let registration = counter(&mm, &calls)?;
 
-        let result = invalidate::nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, PAGE_SIZE..2 * PAGE_SIZE);
         drop(registration);
 
         assert_eq!(result, Ok(()));
@@ -530,14 +524,14 @@ mod tests {
 
     #[test]
     fn refusal_is_eagain() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
         let registration = refuser(&mm, &calls)?;
 
-        let result = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         // A blocking invalidation cannot be refused.
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(registration);
 
         assert_eq!(result, Err(EAGAIN));
@@ -548,13 +542,13 @@ mod tests {
 
     #[test]
     fn refusal_of_another_still_ends() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let refused = Calls::new()?;
         let registration = counter(&mm, &calls)?;
         let refusing = refuser(&mm, &refused)?;
 
-        let result = invalidate::nonblock(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+        let result = kunit::try_invalidate(&mm, PAGE_SIZE..2 * PAGE_SIZE);
         drop(refusing);
         drop(registration);
 
@@ -568,7 +562,7 @@ mod tests {
 
     #[test]
     fn last_user_releases() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let calls = Calls::new()?;
         let registration = counter(&mm, &calls)?;
 
@@ -586,19 +580,17 @@ mod tests {
 
     #[test]
     fn no_end_after_the_drop() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = [Calls::new()?, Calls::new()?];
         let stays = counter(&mm, &calls[0])?;
         let goes = counter(&mm, &calls[1])?;
 
-        let mut started = [0; 5];
-        let result = invalidate::with(&mm, PAGE_SIZE, 2 * PAGE_SIZE, || {
-            started = calls[1].get();
-            drop(goes);
-        });
+        let invalidation = Invalidation::start(&mm, PAGE_SIZE..2 * PAGE_SIZE, Event::Clear)?;
+        let started = calls[1].get();
+        drop(goes);
+        drop(invalidation);
         drop(stays);
 
-        assert_eq!(result, Ok(()));
         assert_eq!(started, [1, 0, 0, 0, 0]);
         assert_eq!(calls[1].get(), [1, 0, 0, 1, 1]);
         assert_eq!(calls[0].get(), [1, 0, 1, 1, 1]);
@@ -607,12 +599,12 @@ mod tests {
 
     #[test]
     fn failed_data_registers_nothing() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let failed: Result<Pin<KBox<Notifier<Counter>>>> =
             KBox::try_pin_init(Notifier::new(&mm, Err(EBUSY)), GFP_KERNEL);
 
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
 
         assert_eq!(failed.err(), Some(EBUSY));
         Ok(())
@@ -620,8 +612,8 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
 
         let mmap = mm.mmap_write_lock();
@@ -630,7 +622,7 @@ mod tests {
             GFP_KERNEL,
         );
         drop(mmap);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(registration?);
 
         assert_eq!(calls.get(), [1, 0, 1, 1, 1]);
@@ -639,13 +631,13 @@ mod tests {
 
     #[test]
     fn pending_signal_is_eintr() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
 
         let interrupted = user::with_signal_pending(|| counter(&mm, &calls).err());
         let dropped = calls.get();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let called = calls.get();
         // It was the signal.
         drop(counter(&mm, &calls)?);
@@ -659,16 +651,16 @@ mod tests {
 
     #[test]
     fn notifiers_are_independent() -> Result {
-        let mm = user::attach_mm()?;
-        let other: ARef<MmWithUser> = user::new_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let other: ARef<MmWithUser> = kunit::new_mm()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = [Calls::new()?, Calls::new()?, Calls::new()?];
         let first = counter(&mm, &calls[0])?;
         let second = counter(&mm, &calls[1])?;
         let elsewhere = counter(&other, &calls[2])?;
 
         drop(first);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(second);
         drop(elsewhere);
 
@@ -709,7 +701,7 @@ mod tests {
 
     #[test]
     fn release_runs_twice_at_once() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let meeting = Arc::new(
             Meeting {
                 releases: Atomic::new(0),

@@ -13,7 +13,6 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
-        invalidate,
         kmsg::{
             expect,
             provoke,
@@ -24,8 +23,7 @@ mod tests {
         task::{
             wait_until,
             Task, //
-        },
-        user,
+        }, //
     };
     use core::convert::Infallible;
     use kernel::{
@@ -33,6 +31,7 @@ mod tests {
         bindings,
         impl_has_work,
         mm::{
+            kunit,
             mmu_notifier::{
                 interval::{
                     self,
@@ -42,6 +41,7 @@ mod tests {
                     TryInvalidation, //
                 },
                 list,
+                Event,
                 Range,
                 WouldBlock, //
             },
@@ -286,13 +286,27 @@ mod tests {
         called_back(blockable, Driver::new(KBox::new(f, GFP_KERNEL)?)?)
     }
 
+    /// Invalidates a range, which lockdep sees as it does for the core.
+    fn annotated(mm: &Mm, addrs: core::ops::Range<usize>, blockable: bool) -> Result {
+        // SAFETY: Only lockdep is told of it.
+        unsafe { bindings::mmu_notifier_invalidate_map_acquire() };
+        let started = if blockable {
+            kunit::Invalidation::start(mm, addrs, Event::Clear)
+        } else {
+            kunit::Invalidation::try_start(mm, addrs, Event::Clear)
+        };
+        // SAFETY: It was acquired above. The end of the invalidation acquires it once more.
+        unsafe { bindings::mmu_notifier_invalidate_map_release() };
+        started.map(drop)
+    }
+
     fn called_back<T>(blockable: bool, driver: T) -> Result
     where
         T: interval::Operations,
     {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let notifier = KBox::try_pin_init(Notifier::new(&mm, RANGE, Ok(driver)), GFP_KERNEL)?;
-        let result = invalidate::told(&mm, RANGE, blockable);
+        let result = annotated(&mm, RANGE, blockable);
         drop(notifier);
         result
     }
@@ -430,7 +444,7 @@ mod tests {
         in_own_task: bool,
         new: impl FnOnce(&MmWithUser, Callback) -> Result<Pin<KBox<T>>>,
     ) -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let slot = Slot::new()?;
         let emptied = slot.clone();
         let callback = move || {
@@ -445,7 +459,7 @@ mod tests {
 
         let invalidated = ARef::<Mm>::from(&**mm);
         let task = Task::run(move || {
-            let _ = invalidate::told(&invalidated, RANGE, true);
+            let _ = annotated(&invalidated, RANGE, true);
         })?;
         if in_own_task {
             // The report comes before the wait, and takes a while to print.
@@ -506,7 +520,7 @@ mod tests {
 
     #[test]
     fn lock_held_over_read_begin() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let silent = quiet_notifier!(&mm, "silent");
         let reported = quiet_notifier!(&mm, "reported");
 
@@ -532,7 +546,7 @@ mod tests {
 
     #[test]
     fn registration_is_enough() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let silent = quiet_notifier!(&mm, "silent");
 
         check(
@@ -875,7 +889,7 @@ mod tests {
 
     #[test]
     fn last_user_dropped_in_section() -> Result {
-        let mm = [user::new_mm()?, user::new_mm()?];
+        let mm = [kunit::new_mm()?, kunit::new_mm()?];
         let [silent, reported] = mm;
 
         check(

@@ -7,20 +7,22 @@ use kernel::prelude::*;
 #[kunit_tests(rust_mm)]
 mod tests {
     use super::*;
-    use crate::user::{
-        self,
-        PROT_READ, //
+    use kernel::{
+        mm::kunit::{
+            TestMm,
+            PROT_READ, //
+        },
+        page::PAGE_SIZE, //
     };
-    use kernel::page::PAGE_SIZE;
 
     #[test]
     fn task_size_is_the_end_of_what_can_be_mapped() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let end = mm.task_size();
 
-        let last = user::mmap_at(end - PAGE_SIZE, PAGE_SIZE, PROT_READ);
-        let behind = user::mmap_at(end, PAGE_SIZE, PROT_READ);
-        let across = user::mmap_at(end - PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ);
+        let last = mm.mmap_at(end - PAGE_SIZE, PAGE_SIZE, PROT_READ);
+        let behind = mm.mmap_at(end, PAGE_SIZE, PROT_READ);
+        let across = mm.mmap_at(end - PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ);
 
         assert_eq!(last, Ok(()));
         assert_eq!(behind, Err(ENOMEM));
@@ -30,7 +32,7 @@ mod tests {
 
     #[test]
     fn mmap_write_lock_is_exclusive() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
 
         let mmap = mm.mmap_write_lock();
         let same_mm = core::ptr::eq(mmap.mm().as_raw(), mm.as_raw());

@@ -28,13 +28,13 @@ mod tests {
             wait_until,
             waker,
             Task, //
-        },
-        user, //
+        }, //
     };
     use core::mem;
     use kernel::{
         bindings,
         current,
+        mm::kunit::TestMm,
         new_mutex,
         new_spinlock,
         new_srcu,
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn mmput_is_reported() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let seen = provoke(MIGHT_SLEEP, c"at kernel/fork.c:", || {
             non_block(|_| drop(mm))
         });
@@ -311,11 +311,11 @@ mod sleeping {
             MIGHT_SLEEP,
             SCHEDULING, //
         },
-        task::waker,
-        user, //
+        task::waker, //
     };
     use kernel::{
         bindings,
+        mm::kunit,
         new_mutex,
         nonblock::non_block,
         sync::{
@@ -376,7 +376,7 @@ mod sleeping {
 
     #[test]
     fn last_user_is_reported() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let seen = in_section(c"at kernel/fork.c:", || drop(mm));
 
         assert_eq!(seen, Seen::ONE);

@@ -30,10 +30,9 @@ mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
-mod users;
-// As above.
-#[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
 mod user;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod users;
 
 module! {
     type: NonblockKunit,

@@ -7,13 +7,7 @@ use kernel::prelude::*;
 #[kunit_tests(rust_mmu_notifier_shared)]
 mod tests {
     use super::*;
-    use crate::{
-        invalidate,
-        user::{
-            self,
-            PROT_READ, //
-        }, //
-    };
+    use crate::user;
     use core::{
         convert::Infallible,
         ptr, //
@@ -21,6 +15,11 @@ mod tests {
     use kernel::{
         bindings,
         mm::{
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            },
             mmu_notifier::{
                 list::{
                     Notifier,
@@ -174,9 +173,9 @@ mod tests {
     #[test]
     fn one_object_for_each_address_space() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
-        let other_mm = user::new_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let other_mm = kunit::new_mm()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
 
         let first = PROCESSES.get(&mm)?;
         let second = PROCESSES.get(&mm)?;
@@ -192,7 +191,7 @@ mod tests {
             ptr::eq(elsewhere.mm().as_raw(), other_mm.as_raw()),
             first.mm == mm.as_raw().addr(),
         ];
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let used = COUNTS.take();
         drop((second, locked, elsewhere));
         shared::synchronize();
@@ -217,7 +216,7 @@ mod tests {
     #[test]
     fn registries_do_not_share() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
 
         let first = PROCESSES.get(&mm)?;
         let second = OTHERS.get(&mm)?;
@@ -238,7 +237,7 @@ mod tests {
     #[test]
     fn registry_may_be_a_constant() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
 
         let first = CONSTANT.get(&mm)?;
         let second = CONSTANT.get(&mm)?;
@@ -254,7 +253,7 @@ mod tests {
     #[test]
     fn put_in_release() -> Result {
         COUNTS.take();
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
 
         let process = PROCESSES.get(&mm)?;
         *process.own.lock() = Some(PROCESSES.get(&mm)?);
@@ -272,7 +271,7 @@ mod tests {
     #[test]
     fn outlives_the_users_of_the_address_space() -> Result {
         COUNTS.take();
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
 
         let process = PROCESSES.get(&mm)?;
         drop(mm);
@@ -290,7 +289,7 @@ mod tests {
     #[test]
     fn destructor_that_waits_keeps_nobody_else_waiting() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
 
         HELD.store(0, Relaxed);
         HOLD.store(true, Relaxed);
@@ -317,7 +316,7 @@ mod tests {
     #[test]
     fn destructor_may_drop_a_notifier() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
 
         let process = PROCESSES.get(&mm)?;
         let watch = KBox::try_pin_init(Notifier::new(&mm, Ok(Watch)), GFP_KERNEL)?;
@@ -332,8 +331,8 @@ mod tests {
     #[test]
     fn failure_leaves_nothing() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
 
         FAIL.store(true, Relaxed);
         let failed = PROCESSES.get(&mm).err();
@@ -341,7 +340,7 @@ mod tests {
         let interrupted = user::with_signal_pending(|| PROCESSES.get(&mm).err());
         shared::synchronize();
         let in_registration = COUNTS.take();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let called = COUNTS.take();
         // Nobody has the old one: this is a new one.
         let process = PROCESSES.get(&mm)?;
@@ -377,7 +376,7 @@ mod tests {
     #[test]
     fn too_many_references_are_refused() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let process = PROCESSES.get(&mm)?;
         let users = users(&mm);
 
@@ -398,12 +397,12 @@ mod tests {
     #[test]
     fn nonblocking_callback_is_called() -> Result {
         COUNTS.take();
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let process = PROCESSES.get(&mm)?;
 
         let result = [
-            invalidate::nonblock(&mm, 0, PAGE_SIZE),
-            invalidate::blocking(&mm, 0, PAGE_SIZE),
+            kunit::try_invalidate(&mm, 0..PAGE_SIZE),
+            kunit::invalidate(&mm, 0..PAGE_SIZE),
         ];
         drop(process);
         shared::synchronize();

@@ -13,10 +13,6 @@ mod tests {
         task::{
             wait_until,
             Task, //
-        },
-        user::{
-            self,
-            PROT_READ, //
         }, //
     };
     use core::{
@@ -24,8 +20,12 @@ mod tests {
         ops, //
     };
     use kernel::{
-        bindings,
         mm::{
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            },
             mmu_notifier::{
                 interval::{
                     Invalidated,
@@ -36,6 +36,7 @@ mod tests {
                     TwoPass,
                     TwoPassNotifier, //
                 },
+                Event,
                 Owner,
                 WouldBlock, //
             },
@@ -213,8 +214,8 @@ mod tests {
 
     #[test]
     fn all_start_before_any_finishes() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
         let page = |n| addr + n * PAGE_SIZE..addr + (n + 1) * PAGE_SIZE;
         let notifiers = [
@@ -223,13 +224,13 @@ mod tests {
         ];
 
         let seq = notifiers[0].read_begin();
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let one = calls.take();
         let collided = seq.lock().is_none();
-        user::munmap(addr, 3 * PAGE_SIZE)?;
+        mm.munmap(addr, 3 * PAGE_SIZE)?;
         let both = calls.take();
         // The storage for the token can be used again.
-        let again = invalidate::blocking(&mm, addr, addr + PAGE_SIZE);
+        let again = kunit::invalidate(&mm, addr..addr + PAGE_SIZE);
         let once_more = calls.take();
         let in_section = notifiers[0].sections.load(Relaxed);
         let same_mm = core::ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
@@ -249,7 +250,7 @@ mod tests {
 
     #[test]
     fn read_is_validated_under_the_lock() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = Arc::pin_init(
@@ -272,18 +273,18 @@ mod tests {
 
     #[test]
     fn own_invalidations_have_no_pass() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = register(&mm, range.clone(), mirror(0, &calls))?;
         // Whether reads are still valid after invalidations by `owner`, blocking and not.
         let after = |owner: &Calls| -> Result<[bool; 2]> {
-            let event = bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE;
+            let event = Event::Migrate(Owner::of(owner));
             let seq = notifier.read_begin();
-            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            drop(kunit::Invalidation::start(&mm, range.clone(), event)?);
             let blocking = seq.lock().is_some();
             let seq = notifier.read_begin();
-            invalidate::event(&mm, range.clone(), event, owner)?;
+            drop(kunit::Invalidation::try_start(&mm, range.clone(), event)?);
             Ok([blocking, seq.lock().is_some()])
         };
         let other = Calls::new()?;
@@ -306,16 +307,16 @@ mod tests {
 
     #[test]
     fn nonblocking_has_one_pass() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = register(&mm, range.clone(), mirror(0, &calls))?;
 
-        let done = invalidate::nonblock(&mm, range.start, range.end);
+        let done = kunit::try_invalidate(&mm, range.clone());
         let called = calls.take();
         let in_section = notifier.sections.load(Relaxed);
         let held = calls.calls.lock();
-        let refused = invalidate::nonblock(&mm, range.start, range.end);
+        let refused = kunit::try_invalidate(&mm, range.clone());
         drop(held);
         drop(notifier);
 
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn without_a_token_there_is_no_second_pass() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let mut mirror = mirror(0, &calls);
@@ -338,8 +339,8 @@ mod tests {
         let notifier = register(&mm, range.clone(), mirror)?;
 
         let done = [
-            invalidate::blocking(&mm, range.start, range.end),
-            invalidate::blocking(&mm, range.start, range.end),
+            kunit::invalidate(&mm, range.clone()),
+            kunit::invalidate(&mm, range.clone()),
         ];
         drop(notifier);
 
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn between_the_passes_there_is_one_pass() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
         let first = register(&mm, page(1), mirror(1, &calls))?;
@@ -360,7 +361,7 @@ mod tests {
             move || {
                 let mm = other.clone();
                 let task = Task::run(move || {
-                    let _ = invalidate::blocking(&mm, PAGE_SIZE, 2 * PAGE_SIZE);
+                    let _ = kunit::invalidate(&mm, PAGE_SIZE..2 * PAGE_SIZE);
                 });
                 // If it can't be run, then there is no call of it.
                 let _ = task.map(Task::wait);
@@ -369,7 +370,7 @@ mod tests {
         )?);
         let second = register(&mm, page(2), second)?;
 
-        let done = invalidate::blocking(&mm, PAGE_SIZE, 3 * PAGE_SIZE);
+        let done = kunit::invalidate(&mm, PAGE_SIZE..3 * PAGE_SIZE);
         drop(second);
         drop(first);
 
@@ -390,7 +391,7 @@ mod tests {
 
     #[test]
     fn readers_wait_for_the_second_pass() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
         let first = Arc::pin_init(
@@ -418,7 +419,7 @@ mod tests {
         )?);
         let second = register(&mm, page(2), second)?;
 
-        let done = invalidate::blocking(&mm, PAGE_SIZE, 3 * PAGE_SIZE);
+        let done = kunit::invalidate(&mm, PAGE_SIZE..3 * PAGE_SIZE);
         let began = wait_until(|| begun[1].load(Relaxed) == 1);
         drop(second);
         drop(first);
@@ -431,7 +432,7 @@ mod tests {
 
     #[test]
     fn last_user_releases_in_two_passes() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let calls = Calls::new()?;
         let notifier = register(&mm, PAGE_SIZE..2 * PAGE_SIZE, mirror(0, &calls))?;
 
@@ -445,8 +446,8 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, PROT_READ)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
 
         let mmap = mm.mmap_write_lock();
@@ -455,7 +456,7 @@ mod tests {
             GFP_KERNEL,
         );
         drop(mmap);
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         drop(notifier?);
 
         assert_eq!(calls.take()[..], [(0, Start), (0, Finish)]);
@@ -528,7 +529,7 @@ mod tests {
 
     #[test]
     fn tokens_belong_to_their_tasks() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let init = try_pin_init!(Racer {
             lock <- new_spinlock!(()),
@@ -545,7 +546,7 @@ mod tests {
                 racer.ready.fetch_add(1, Relaxed);
                 wait_until(|| racer.ready.load(Relaxed) == 2);
                 for _ in 0..Racer::ROUNDS {
-                    let _ = invalidate::blocking(&mm, range.start, range.end);
+                    let _ = kunit::invalidate(&mm, range.clone());
                 }
             })
         };
@@ -567,7 +568,7 @@ mod tests {
 
     #[test]
     fn is_a_notifier_with_one_pass_too() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier: Pin<KBox<Notifier<Mirror>>> = KBox::try_pin_init(
@@ -575,7 +576,7 @@ mod tests {
             GFP_KERNEL,
         )?;
 
-        let done = invalidate::blocking(&mm, range.start, range.end);
+        let done = kunit::invalidate(&mm, range.clone());
         drop(notifier);
 
         assert_eq!(done, Ok(()));

@@ -5,14 +5,18 @@
 //!
 //! See Documentation/mm/rust-mmu-notifier-users.rst, which shows parts of these files.
 
-use crate::user::{
-    self,
-    PROT_READ,
-    PROT_WRITE, //
-};
+use crate::user;
 use core::ops::Range;
 use kernel::{
-    mm::MmWithUser,
+    mm::{
+        kunit::{
+            self,
+            TestMm,
+            PROT_READ,
+            PROT_WRITE, //
+        },
+        MmWithUser, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::aref::ARef, //
@@ -88,20 +92,28 @@ struct Process {
 
 impl Process {
     fn new() -> Result<Self> {
-        let mm = user::attach_mm()?;
-        let start = user::mmap(PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE)?;
+        let mm = TestMm::attach()?;
+        let start = mm.mmap(PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE)?;
         let memory = start..start + PAGES * PAGE_SIZE;
 
         look_up(&mm, &memory)?;
-        Ok(Self { mm, memory })
+        Ok(Self {
+            mm: ARef::from(&*mm),
+            memory,
+        })
     }
 
     /// One that does not run, and whose memory is not there. It exits when it is dropped.
     fn new_other() -> Result<Self> {
         Ok(Self {
-            mm: user::new_mm()?,
+            mm: kunit::new_mm()?,
             memory: 0..PAGES * PAGE_SIZE,
         })
+    }
+
+    /// Unmaps a range.
+    fn munmap(&self, addr: usize, len: usize) -> Result {
+        TestMm::attach()?.munmap(addr, len)
     }
 
     /// Changes one page after the other, and then all; what `used` says after each step.
@@ -110,7 +122,7 @@ impl Process {
     fn change<T>(&self, used: impl Fn() -> T) -> Result<[T; 5]> {
         let page = |n| self.memory.start + n * PAGE_SIZE;
 
-        user::munmap(page(0), PAGE_SIZE)?;
+        self.munmap(page(0), PAGE_SIZE)?;
         let munmap = used();
         user::mprotect(page(1), PAGE_SIZE, PROT_READ)?;
         let mprotect = used();
@@ -133,7 +145,7 @@ const LEFT: [u8; 5] = [0b1111_1110, 0b1111_1100, 0b1111_1000, 0b1111_0000, 0];
 /// A driver would keep them, or their addresses for its device.
 fn look_up(mm: &MmWithUser, range: &Range<usize>) -> Result {
     for addr in range.clone().step_by(PAGE_SIZE) {
-        user::touch(mm, addr)?;
+        kunit::write(mm, addr, &[1])?;
     }
     Ok(())
 }

@@ -11,13 +11,15 @@ use super::{
 #[kunit_tests(rust_mm_hmm_exclusive)]
 mod tests {
     use super::*;
-    use crate::user;
-    use kernel::page::PAGE_SIZE;
+    use kernel::{
+        mm::kunit::TestMm,
+        page::PAGE_SIZE, //
+    };
 
     #[test]
     fn exclusive_is_not_supported() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
 
         let made = mirror.make_exclusive(addr, TIMEOUT).err();
@@ -34,14 +36,21 @@ mod tests {
     use super::*;
     use crate::user;
     use kernel::{
-        mm::hmm::Access,
+        mm::{
+            hmm::Access,
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            }, //
+        },
         page::PAGE_SIZE, //
     };
 
     #[test]
     fn exclusive_until_the_process_comes_back() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
         let make = || {
             let pages = mirror.make_exclusive(addr, TIMEOUT)?;
@@ -51,11 +60,11 @@ mod tests {
         mirror.fault(addr..addr + PAGE_SIZE, Access::Read, TIMEOUT)?;
         let made = make();
         let kept = mirror.lock().is_exclusive(addr);
-        user::touch(&mm, addr)?;
+        kunit::write(&mm, addr, &[1])?;
         let taken_back = mirror.lock().page(addr).is_none();
         // The second time it is exclusive already.
         let twice = [make(), make()];
-        user::munmap(addr, PAGE_SIZE)?;
+        mm.munmap(addr, PAGE_SIZE)?;
         let unmapped = mirror.lock().page(addr).is_none();
         let gone = make();
         drop(mirror);
@@ -71,8 +80,8 @@ mod tests {
 
     #[test]
     fn exclusive_is_checked() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
         let mirror = mirror(&mm, at(0)..at(2))?;
         let make = |addr| mirror.make_exclusive(addr, TIMEOUT).err();
@@ -91,7 +100,7 @@ mod tests {
 
     #[test]
     fn exclusive_of_a_process_that_is_gone() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
         let mirror = mirror(&mm, 0..PAGE_SIZE)?;
 
         drop(mm);
@@ -105,8 +114,8 @@ mod tests {
     // To take the page from another device is an invalidation since the read began.
     #[test]
     fn exclusive_gives_up_in_time() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let one = mirror(&mm, addr..addr + PAGE_SIZE)?;
         let other = mirror(&mm, addr..addr + PAGE_SIZE)?;
 
@@ -126,16 +135,16 @@ mod tests {
     #[test]
     fn exclusive_leaves_no_reference() -> Result {
         const TIMES: usize = 20;
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
 
-        user::touch(&mm, addr)?;
+        kunit::write(&mm, addr, &[1])?;
         let before = user::page_refs(addr).unwrap_or(0);
         for _ in 0..TIMES {
             drop(mirror.make_exclusive(addr, TIMEOUT)?);
         }
-        user::touch(&mm, addr)?;
+        kunit::write(&mm, addr, &[1])?;
         let after = user::page_refs(addr).unwrap_or(usize::MAX);
         drop(mirror);
 

@@ -28,12 +28,8 @@ pub(super) fn mirror_for<D: Device>(
 #[kunit_tests(rust_mm_hmm_mirror)]
 mod tests {
     use super::*;
-    use crate::{
-        invalidate,
-        user, //
-    };
+    use crate::user;
     use kernel::{
-        bindings,
         mm::{
             hmm::{
                 Access,
@@ -41,8 +37,14 @@ mod tests {
                 Removed,
                 TryRemoval, //
             },
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            },
             mmu_notifier::{
                 Event,
+                Owner,
                 WouldBlock, //
             }, //
         },
@@ -54,7 +56,8 @@ mod tests {
         sync::atomic::{
             Atomic,
             Relaxed, //
-        }, //
+        },
+        types::Opaque, //
     };
 
     /// A letter for each of 40 pages, which are more than are looked up at once.
@@ -74,8 +77,8 @@ mod tests {
 
     #[test]
     fn follows_the_process() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(40 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(40 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
         let mirror = mirror(&mm, at(0)..at(40))?;
         let count = || mirror.lock().count();
@@ -87,7 +90,7 @@ mod tests {
             mirror.fault_unlocked(at(30)..at(36), Access::Read, None),
         ];
         let (filled, all) = (table(&mirror, addr), count());
-        user::munmap(at(1), PAGE_SIZE)?;
+        mm.munmap(at(1), PAGE_SIZE)?;
         user::dontneed(at(3), 2 * PAGE_SIZE)?;
         user::mprotect(at(33), PAGE_SIZE, PROT_READ)?;
         let (rest, some) = (table(&mirror, addr), count());
@@ -105,16 +108,16 @@ mod tests {
 
     #[test]
     fn lets_go_without_blocking() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let mirror = mirror(&mm, addr..addr + PAGE_SIZE)?;
 
         mirror.fault(addr..addr + PAGE_SIZE, Access::Read, TIMEOUT)?;
         let pages = mirror.lock();
-        let refused = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let refused = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let kept = pages.page(addr).is_some();
         drop(pages);
-        let reaped = invalidate::nonblock(&mm, addr, addr + PAGE_SIZE);
+        let reaped = kunit::try_invalidate(&mm, addr..addr + PAGE_SIZE);
         let gone = mirror.lock().page(addr).is_none();
         drop(mirror);
 
@@ -180,8 +183,8 @@ mod tests {
 
     #[test]
     fn device_takes_part() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(4 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(4 * PAGE_SIZE, RW)?;
         let range = addr..addr + 3 * PAGE_SIZE;
         // What the mirror has of what is invalidated.
         let part = addr + PAGE_SIZE..range.end;
@@ -192,14 +195,14 @@ mod tests {
         let count = || mirror.lock().count();
 
         fill()?;
-        invalidate::blocking(&mm, part.start, part.end + PAGE_SIZE)?;
+        kunit::invalidate(&mm, part.start..part.end + PAGE_SIZE)?;
         let (waited, left) = (device.seen(), count());
         fill()?;
         device.refuses.store(true, Relaxed);
-        let refused = invalidate::nonblock(&mm, part.start, part.end + PAGE_SIZE);
+        let refused = kunit::try_invalidate(&mm, part.start..part.end + PAGE_SIZE);
         let kept = count();
         device.refuses.store(false, Relaxed);
-        let reaped = invalidate::nonblock(&mm, part.start, part.end + PAGE_SIZE);
+        let reaped = kunit::try_invalidate(&mm, part.start..part.end + PAGE_SIZE);
         let (all, rest) = (device.seen(), count());
         drop(mirror);
 
@@ -212,27 +215,24 @@ mod tests {
 
     #[test]
     fn keeps_only_what_it_takes_itself() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let range = addr..addr + PAGE_SIZE;
         let mirror = mirror(&mm, range.clone())?;
-        let keeps = |event, owner: *const usize| {
+        let keeps = |event| {
             mirror.fault(range.clone(), Access::Write, TIMEOUT)?;
-            invalidate::blocking_event(&mm, range.clone(), event, owner)?;
+            drop(kunit::Invalidation::start(&mm, range.clone(), event)?);
             Ok::<_, Error>(mirror.lock().page(addr).is_some())
         };
 
         // The address by which it knows itself is not told, but is that of a part of it.
         let mut kept = [0; 2];
-        let events = [
-            bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE,
-            bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE,
-        ];
-        for (event, kept) in events.into_iter().zip(&mut kept) {
-            for part in 0..size_of::<Mirror>() / size_of::<usize>() {
-                let owner = core::ptr::from_ref(&*mirror).cast::<usize>();
-                *kept += usize::from(keeps(event, owner.wrapping_add(part))?);
-            }
+        for part in 0..size_of::<Mirror>() / size_of::<usize>() {
+            let parts = core::ptr::from_ref(&*mirror).cast::<Opaque<usize>>();
+            // SAFETY: The part is within the mirror, and an `Opaque` may change meanwhile.
+            let owner = Owner::of(unsafe { &*parts.add(part) });
+            kept[0] += usize::from(keeps(Event::Exclusive(owner))?);
+            kept[1] += usize::from(keeps(Event::Migrate(owner))?);
         }
         drop(mirror);
 
@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn reads_and_writes_the_memory() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let range = addr..addr + PAGE_SIZE;
         let mirror = mirror(&mm, range.clone())?;
         let mut buf = [0; 2];
@@ -265,7 +265,7 @@ mod tests {
         });
         drop(pages);
         let mut seen = [0; 3];
-        user::read(&mm, addr + PAGE_SIZE - 3, &mut seen)?;
+        kunit::read(&mm, addr + PAGE_SIZE - 3, &mut seen)?;
         drop(mirror);
 
         let einval = Err(EINVAL);
@@ -281,8 +281,8 @@ mod tests {
 
     #[test]
     fn ranges_are_checked() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(3 * PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(3 * PAGE_SIZE, RW)?;
         let at = |page| addr + page * PAGE_SIZE;
         let mirror = mirror(&mm, at(0)..at(2))?;
         let fault = |range| mirror.fault(range, Access::Read, TIMEOUT);
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_mapped_are_refused() -> Result {
-        let mm = user::attach_mm()?;
+        let mm = TestMm::attach()?;
         let mirror = mirror(&mm, 0..usize::MAX & PAGE_MASK)?;
         let end = mm.task_size() & PAGE_MASK;
 
@@ -325,12 +325,12 @@ mod tests {
     // With a reference, the kernel could not split, collapse, migrate or swap out the page.
     #[test]
     fn has_no_reference_to_a_page() -> Result {
-        let mm = user::attach_mm()?;
-        let addr = user::mmap(PAGE_SIZE, RW)?;
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
         let range = addr..addr + PAGE_SIZE;
         let mirror = mirror(&mm, range.clone())?;
 
-        user::touch(&mm, addr)?;
+        kunit::write(&mm, addr, &[1])?;
         let before = user::page_refs(addr);
         mirror.fault(range.clone(), Access::Read, TIMEOUT)?;
         mirror.fault_unlocked(range, Access::Write, None)?;

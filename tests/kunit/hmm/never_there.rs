@@ -3,16 +3,15 @@
 //! Memory that is never there: each fault invalidates it, and brings nothing. A look-up of it goes
 //! on until it gives up.
 
-use crate::{
-    invalidate,
-    user, //
-};
 use kernel::{
     bindings,
     error::from_err_ptr,
     mm::{
-        virt::VmaRef,
-        MmWithUser, //
+        kunit::{
+            self,
+            TestMm, //
+        },
+        virt::VmaRef, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -40,12 +39,12 @@ static MAPPING: Mapping = Mapping(bindings::vm_special_mapping {
 });
 
 /// Maps a page that is never there: each fault invalidates it, and brings nothing.
-pub(super) fn mmap(mm: &MmWithUser) -> Result<usize> {
+pub(super) fn mmap(mm: &TestMm) -> Result<usize> {
     let flags =
         bindings::VM_READ | bindings::VM_WRITE | bindings::VM_MAYREAD | bindings::VM_MAYWRITE;
-    let addr = user::mmap(PAGE_SIZE, 0)?;
+    let addr = mm.mmap(PAGE_SIZE, 0)?;
 
-    user::munmap(addr, PAGE_SIZE)?;
+    mm.munmap(addr, PAGE_SIZE)?;
     END.store(now() + MOST_SECONDS * 1_000_000_000, Relaxed);
     let _mmap = mm.mmap_write_lock();
     // SAFETY: The address space has users, and its mmap lock is held for writing.
@@ -66,8 +65,7 @@ unsafe extern "C" fn fault(
     // SAFETY: By the caller's contract.
     let vma = unsafe { VmaRef::from_raw(vma) };
 
-    if now() >= END.load(Relaxed) || invalidate::blocking(vma.mm(), vma.start(), vma.end()).is_err()
-    {
+    if now() >= END.load(Relaxed) || kunit::invalidate(vma.mm(), vma.start()..vma.end()).is_err() {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     }
     bindings::vm_fault_reason_VM_FAULT_NOPAGE

@@ -2,10 +2,7 @@
 
 //! Look-ups that an invalidation overtakes, each time, just before they are validated.
 
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::ptr;
 use kernel::{
     bindings,
@@ -15,6 +12,10 @@ use kernel::{
             Request,
             Slot,
             Valid, //
+        },
+        kunit::{
+            self,
+            TestMm, //
         },
         mmu_notifier::{
             interval::{
@@ -78,7 +79,7 @@ unsafe impl Backend for OvertakenBackend {
         if mm != 0 && LEFT.fetch_sub(1, Relaxed) > 0 {
             // SAFETY: Whoever set it still has the address space.
             let mm = unsafe { Mm::from_raw(ptr::with_exposed_provenance(mm)) };
-            let _ = invalidate::blocking(mm, 0, usize::MAX);
+            let _ = kunit::invalidate(mm, 0..usize::MAX);
         }
         MM.store(mm, Relaxed);
 
@@ -134,12 +135,12 @@ impl Operations for Driver {
 fn overtaken(
     f: impl for<'a> FnOnce(Request<'a>, &'a Notifier<Driver>) -> Result<Valid<'a, Driver>>,
 ) -> Result<Option<Error>> {
-    let mm = user::attach_mm()?;
-    let addr = user::mmap(PAGE_SIZE, super::RW)?;
+    let mm = TestMm::attach()?;
+    let addr = mm.mmap(PAGE_SIZE, super::RW)?;
     let notifier = notifier(&mm, addr)?;
     let mut slots = [Slot::EMPTY];
 
-    user::read(&mm, addr, &mut [0])?;
+    kunit::read(&mm, addr, &mut [0])?;
     let request = Request::new(addr, &mut slots)?;
     LEFT.store(MANY, Relaxed);
     MM.store(mm.as_raw().expose_provenance(), Relaxed);

@@ -5,7 +5,6 @@
 
 use super::Process;
 use crate::{
-    invalidate,
     task::wait_until,
     user, //
 };
@@ -13,6 +12,7 @@ use core::ops::Range;
 use kernel::{
     impl_has_work,
     mm::{
+        kunit,
         mmu_notifier::{
             interval::{
                 Invalidated,
@@ -178,9 +178,9 @@ mod tests {
             }
         }
 
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         user::dontneed(page(2), PAGE_SIZE)?;
-        user::munmap(page(0), 2 * PAGE_SIZE)?;
+        process.munmap(page(0), 2 * PAGE_SIZE)?;
         let removed = wait_until(|| device.umaps.lock().len() == 2);
         let mut left = KVec::new();
         for umap in &*device.umaps.lock() {

@@ -7,10 +7,10 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::invalidate;
 use core::ops::Range;
 use kernel::{
     mm::{
+        kunit,
         mmu_notifier::{
             interval::{
                 Invalidated,
@@ -91,7 +91,7 @@ mod tests {
         let map = mmap(&process.mm.mmap_write_lock(), process.memory.clone())?;
 
         map.grants.lock().fill();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let kept = map.grants.lock().pages;
         let left = process.change(|| map.grants.lock().pages)?;
         drop(map);

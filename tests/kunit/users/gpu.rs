@@ -7,21 +7,21 @@ use super::{
     Process,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::ops::Range;
 use kernel::{
-    mm::mmu_notifier::{
-        interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            TryInvalidation, //
-        },
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            WouldBlock, //
+        }, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -179,12 +179,12 @@ mod tests {
 
         let submitted = submit(&job, || look_up(&process.mm, &process.memory));
         let all = bound();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let kept = bound();
         let used = process.change(bound)?;
         let waited_for = device.queue.lock().waited_for;
         // Nothing of it is used any more, so there is nothing to wait for.
-        let reaped = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reaped = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         drop(job);
         drop(buffers);
 

@@ -9,19 +9,21 @@ use super::{
     LEFT,
     PAGES, //
 };
-use crate::invalidate;
 use core::ops::Range;
 use kernel::{
-    mm::mmu_notifier::{
-        interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            TryInvalidation, //
-        },
-        Event,
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            Event,
+            WouldBlock, //
+        }, //
     },
     new_rwsem,
     nonblock::NonBlockGuard,
@@ -170,9 +172,9 @@ mod tests {
         get_pages(&window, page(5)..page(6))?;
         let again = pages_valid(&window, page(5));
         let reader = window.ranges.read();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         drop(reader);
-        let reaped = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reaped = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let left = pages_valid(&window, page(5));
         drop(window);
 

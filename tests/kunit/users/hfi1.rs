@@ -8,7 +8,6 @@ use super::{
     Process, //
 };
 use crate::{
-    invalidate,
     task::wait_until,
     user, //
 };
@@ -19,6 +18,7 @@ use core::{
 use kernel::{
     impl_has_work,
     mm::{
+        kunit,
         mmu_notifier::{
             interval::{
                 self,
@@ -238,13 +238,13 @@ mod tests {
         }
         let left = || handler.nodes.lock().pinned.iter().count();
 
-        user::munmap(page(3), PAGE_SIZE)?;
+        process.munmap(page(3), PAGE_SIZE)?;
         let unmapped = left();
         user::dontneed(page(4), 2 * PAGE_SIZE)?;
         let forgotten = left();
-        let reaped = invalidate::nonblock(&process.mm, page(1) + 1, page(1) + 2);
+        let reaped = kunit::try_invalidate(&process.mm, page(1) + 1..page(1) + 2);
         let last = left();
-        let beside = invalidate::nonblock(&process.mm, 0, page(6));
+        let beside = kunit::try_invalidate(&process.mm, 0..page(6));
         let beside = beside.map(|()| left());
         user::fork()?;
         let forked = left();
@@ -274,7 +274,7 @@ mod tests {
             tids.push(tid, GFP_KERNEL)?;
         }
 
-        let reaped = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reaped = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let left = process.change(|| {
             tids.iter()
                 .enumerate()
@@ -302,7 +302,7 @@ mod tests {
         });
         let unmapped = pin(&process.mm, memory.clone(), || {
             look()?;
-            user::munmap(memory.start, PAGE_SIZE)
+            process.munmap(memory.start, PAGE_SIZE)
         });
 
         assert_eq!(quiet, Ok(()));

@@ -7,22 +7,22 @@ use super::{
     look_up,
     Process, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::{
     convert::Infallible,
     ops::Range, //
 };
 use kernel::{
-    mm::mmu_notifier::interval::{
-        Invalidated,
-        Invalidation,
-        Notifier,
-        Operations,
-        Stamp,
-        TryInvalidation, //
+    mm::{
+        kunit,
+        mmu_notifier::interval::{
+            Invalidated,
+            Invalidation,
+            Notifier,
+            Operations,
+            Stamp,
+            TryInvalidation, //
+        }, //
     },
     new_mutex,
     new_spinlock,
@@ -128,7 +128,7 @@ mod tests {
         user::dontneed(first_page, PAGE_SIZE)?;
         let stale = submit_done(&object);
         let third = submit()?;
-        let reaped = invalidate::nonblock(&process.mm, first_page, first_page + 1);
+        let reaped = kunit::try_invalidate(&process.mm, first_page..first_page + 1);
         let reaped_stale = submit_done(&object);
         let fourth = submit()?;
         user::fork()?;

@@ -7,16 +7,13 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
 use core::{
     convert::Infallible,
     ops::Range, //
 };
 use kernel::{
     mm::{
+        kunit,
         mmu_notifier::{
             interval::{
                 self,
@@ -167,7 +164,7 @@ mod tests {
 
     #[test]
     fn process_is_found_again() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
 
         let first = open(&mm)?;
         *first.queues.lock() = 1;
@@ -206,13 +203,13 @@ mod tests {
 
         let mut range = register(&process.mm, &svm, memory.start..memory.start + PAGE_SIZE)?;
         svm.table.lock().fill();
-        let reaped = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reaped = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let small = used();
         resize(&process.mm, &mut range, memory.clone())?;
         svm.table.lock().fill();
         let left = process.change(used)?;
         let held = svm.table.lock();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         drop(held);
         drop(range);
 

@@ -7,16 +7,18 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::{
     convert::Infallible,
     ops, //
 };
 use kernel::{
     mm::{
+        kunit::{
+            self,
+            TestMm,
+            PROT_READ, //
+        },
         mmu_notifier::{
             list::{
                 Notifier,
@@ -121,7 +123,7 @@ mod tests {
         let used = process.change(|| vm.mmu.lock().table.pages)?;
         let in_progress = vm.mmu.lock().in_progress;
         vm.mmu.lock().table.fill();
-        let nonblock = invalidate::nonblock(&process.mm, 0, process.memory.start + PAGE_SIZE);
+        let nonblock = kunit::try_invalidate(&process.mm, 0..process.memory.start + PAGE_SIZE);
         let reaped = vm.mmu.lock().table.pages;
         drop(vm);
 
@@ -141,8 +143,9 @@ mod tests {
         let quiet = vm.fault_end(seq).is_some();
         // KVM is also asked about memory that the guest does not have.
         let outside = vm.fault_begin();
-        let elsewhere = user::mmap(PAGE_SIZE, user::PROT_READ)?;
-        user::munmap(elsewhere, PAGE_SIZE)?;
+        let mm = TestMm::attach()?;
+        let elsewhere = mm.mmap(PAGE_SIZE, PROT_READ)?;
+        mm.munmap(elsewhere, PAGE_SIZE)?;
         let outside = vm.fault_end(outside).is_some();
         let seq = vm.fault_begin();
         user::dontneed(process.memory.start, PAGE_SIZE)?;

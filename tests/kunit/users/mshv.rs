@@ -8,18 +8,20 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::invalidate;
 use core::ops::Range;
 use kernel::{
-    mm::mmu_notifier::{
-        interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            TryInvalidation, //
-        },
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            WouldBlock, //
+        }, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -129,15 +131,15 @@ mod tests {
         fault(&region, &process)?;
         let left = process.change(used)?;
         region.mapped.lock().table.fill();
-        let reaped = invalidate::nonblock(&process.mm, 0, process.memory.start + 1);
+        let reaped = kunit::try_invalidate(&process.mm, 0..process.memory.start + 1);
         let one_less = used();
         region.mapped.lock().deposited = 0;
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let kept = used();
         // The first page is not there, so there is nothing to do; the second is.
-        let nothing = invalidate::blocking(&process.mm, 0, process.memory.start + 2);
+        let nothing = kunit::invalidate(&process.mm, 0..process.memory.start + 2);
         let still = used();
-        let blocking = invalidate::blocking(&process.mm, 0, process.memory.start + PAGE_SIZE + 1);
+        let blocking = kunit::invalidate(&process.mm, 0..process.memory.start + PAGE_SIZE + 1);
         let none = used();
         drop(region);
 

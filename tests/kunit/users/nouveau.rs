@@ -9,26 +9,25 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::ops;
 use kernel::{
-    bindings,
-    mm::mmu_notifier::{
-        interval::{
-            self,
-            Invalidated,
-            Invalidation,
-            Notifier,
-            TryInvalidation, //
-        },
-        list,
-        Event,
-        Owner,
-        Range,
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                self,
+                Invalidated,
+                Invalidation,
+                Notifier,
+                TryInvalidation, //
+            },
+            list,
+            Event,
+            Owner,
+            Range,
+            WouldBlock, //
+        }, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -163,7 +162,7 @@ mod tests {
 
         fault(&svmm, &process, || look_up(&process.mm, &svmm.memory))?;
         let all = used();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let kept = used();
         let left = process.change(used)?;
         drop(listener);
@@ -182,8 +181,8 @@ mod tests {
         let looked_up = core::cell::Cell::new(0);
         let other = 0_u64;
         let exclusive = |owner: &u64| {
-            let event = bindings::mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE;
-            invalidate::event(&process.mm, process.memory.clone(), event, owner)
+            let event = Event::Exclusive(Owner::of(owner));
+            kunit::Invalidation::try_start(&process.mm, process.memory.clone(), event).map(drop)
         };
         // How often a fault looks up its pages if `change` happens the first time.
         let fault = |change: &dyn Fn() -> Result| {

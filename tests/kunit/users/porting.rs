@@ -255,9 +255,10 @@ mod tests {
         },
         *, //
     };
-    use crate::{
-        invalidate,
-        user, //
+    use crate::user;
+    use kernel::mm::kunit::{
+        self,
+        PROT_READ, //
     };
 
     fn register_all(process: &Process) -> Result<Arc<Region>> {
@@ -281,7 +282,7 @@ mod tests {
         write(&region, border - 2, b"four")?;
         read(&region, border - 2, &mut back)?;
         let used = used(&region, &process);
-        user::read(&process.mm, border, &mut second)?;
+        kunit::read(&process.mm, border, &mut second)?;
         drop(region);
 
         assert_eq!(&back, b"four");
@@ -299,7 +300,7 @@ mod tests {
 
         let last = read(&region, memory.start + 2 * PAGE_SIZE - 2, &mut buf);
         let beyond = read(&region, memory.start + 2 * PAGE_SIZE - 1, &mut buf);
-        user::mprotect(memory.start, PAGE_SIZE, user::PROT_READ)?;
+        user::mprotect(memory.start, PAGE_SIZE, PROT_READ)?;
         let readable = read(&region, memory.start, &mut buf);
         let writable = write(&region, memory.start, &buf);
         let empty = register(&process.mm, memory.start, 0).err();
@@ -335,7 +336,7 @@ mod tests {
     fn refuses_while_the_device_uses_the_pages() -> Result {
         let process = Process::new()?;
         let region = register_all(&process)?;
-        let reap = || invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reap = || kunit::try_invalidate(&process.mm, 0..usize::MAX);
 
         let table = map_and_lock(&region, &process.memory, Access::Read)?;
         let refused = reap();

@@ -4,10 +4,10 @@
 //! s390.
 
 use super::Process;
-use crate::user;
 use core::convert::Infallible;
 use kernel::{
     mm::{
+        kunit,
         mmu_notifier::{
             list::{
                 Notifier,
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn object_goes_with_its_process() -> Result {
-        let mm = user::new_mm()?;
+        let mm = kunit::new_mm()?;
 
         add(&mm.mmap_write_lock())?;
         add(&mm.mmap_write_lock())?;

@@ -8,23 +8,23 @@ use super::{
     Table,
     LEFT, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::ops;
 use kernel::{
-    bindings,
-    mm::mmu_notifier::{
-        interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            TryInvalidation, //
-        },
-        Owner,
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            Event,
+            Owner,
+            WouldBlock, //
+        }, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -174,9 +174,9 @@ mod tests {
         let left = process.change(used)?;
         dmirror.pt.lock().fill();
         let held = dmirror.pt.lock();
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         drop(held);
-        let reaped = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let reaped = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let none = used();
         drop(mirror);
 
@@ -195,10 +195,13 @@ mod tests {
         let other = 0_u64;
         let migrate = |owner: &u64| {
             dmirror.pt.lock().fill();
-            let event = bindings::mmu_notifier_event_MMU_NOTIFY_MIGRATE;
-            let memory = process.memory.clone();
-            let result = invalidate::blocking_event(&process.mm, memory, event, owner);
-            result.map(|()| dmirror.pt.lock().pages)
+            let event = Event::Migrate(Owner::of(owner));
+            drop(kunit::Invalidation::start(
+                &process.mm,
+                process.memory.clone(),
+                event,
+            )?);
+            Ok::<_, Error>(dmirror.pt.lock().pages)
         };
 
         let own = migrate(&dmirror.mdevice);

@@ -9,24 +9,24 @@ use super::{
     LEFT,
     PAGES, //
 };
-use crate::{
-    invalidate,
-    user, //
-};
+use crate::user;
 use core::ops::Range;
 use kernel::{
-    mm::mmu_notifier::{
-        interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            Stamp,
-            TryInvalidation,
-            TwoPass,
-            TwoPassNotifier, //
-        },
-        WouldBlock, //
+    mm::{
+        kunit,
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                Stamp,
+                TryInvalidation,
+                TwoPass,
+                TwoPassNotifier, //
+            },
+            WouldBlock, //
+        }, //
     },
     new_mutex,
     new_rwsem,
@@ -235,9 +235,9 @@ mod tests {
         user::dontneed(process.memory.start, PAGE_SIZE)?;
         let one = (bound(), flushes(), valid(0), valid(7));
         // All are called, and publish.
-        let refused = invalidate::nonblock(&process.mm, 0, usize::MAX);
+        let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let collided = !valid(7);
-        let reaped = invalidate::nonblock(&process.mm, 0, process.memory.start + PAGE_SIZE);
+        let reaped = kunit::try_invalidate(&process.mm, 0..process.memory.start + PAGE_SIZE);
         // All that are left at once.
         user::fork()?;
         let none = (bound(), flushes(), valid(7));

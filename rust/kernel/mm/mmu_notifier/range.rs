@@ -257,9 +257,22 @@ pub enum Event {
 pub struct Owner(pub(in crate::mm) usize);
 
 impl Owner {
-    /// The owner that is named by the address of `object`.
+    /// Returns the owner that is named by the address of `object`.
+    ///
+    /// That has to be a type with a size, as others do not have an address of their own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::mmu_notifier::Owner;
+    ///
+    /// let (device, other) = (0_u32, 0_u32);
+    ///
+    /// assert!(Owner::of(&device).is(&device));
+    /// assert!(!Owner::of(&device).is(&other));
+    /// ```
     #[inline]
-    pub(in crate::mm) fn of<T>(object: &T) -> Self {
+    pub fn of<T>(object: &T) -> Self {
         const {
             assert!(
                 size_of::<T>() != 0,
@@ -271,8 +284,6 @@ impl Owner {
 
     /// Whether this is the owner that the driver named by the address of `object`, for example as
     /// the owner of its device memory.
-    ///
-    /// That has to be a type with a size, as others do not have an address of their own.
     #[inline]
     pub fn is<T>(&self, object: &T) -> bool {
         *self == Self::of(object)
