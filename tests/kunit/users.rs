@@ -5,8 +5,15 @@
 //!
 //! See Documentation/mm/rust-mmu-notifier-users.rst, which shows parts of these files.
 
+// The drivers of the modules below use these, too.
 use crate::user;
-use core::ops::Range;
+use core::{
+    convert::Infallible,
+    ops::{
+        self,
+        Range, //
+    }, //
+};
 use kernel::{
     mm::{
         kunit::{
@@ -15,11 +22,31 @@ use kernel::{
             PROT_READ,
             PROT_WRITE, //
         },
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            Event,
+            WouldBlock, //
+        },
         MmWithUser, //
     },
+    new_mutex,
+    new_spinlock,
+    nonblock::NonBlockGuard,
     page::PAGE_SIZE,
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        lock::mutex::MutexBackend,
+        Arc,
+        Mutex,
+        SpinLock, //
+    }, //
 };
 
 mod amdxdna;

@@ -3,40 +3,16 @@
 //! amdxdna: buffers that are registered when they are mapped, and removed by a work item when they
 //! are unmapped.
 
-use super::Process;
-use crate::{
-    task::wait_until,
-    user, //
-};
-use core::ops::Range;
+use super::*;
+use crate::task::wait_until;
 use kernel::{
     impl_has_work,
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            Event,
-            WouldBlock, //
-        },
-        MmapWriteLocked, //
-    },
-    new_mutex,
+    mm::MmapWriteLocked,
     new_rwsem,
     new_work,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
     sync::{
         lock::rwsem::RwSemaphoreBackend,
-        Arc,
         LockedBy,
-        Mutex,
         RwSemaphore, //
     },
     workqueue::{

@@ -4,38 +4,11 @@
 //!
 //! README.md and Documentation/mm/rust-mmu-notifiers.rst show it.
 
-use super::{
-    Process,
-    LEFT,
-    PAGES, //
-};
-use core::ops::Range;
-use kernel::{
-    mm::{
-        hmm::{
-            Access,
-            Request,
-            Slot, //
-        },
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        }, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Mutex, //
-    }, //
+use super::*;
+use kernel::mm::hmm::{
+    Access,
+    Request,
+    Slot, //
 };
 
 /// The page table of the device: the page frame number of each page that it uses.
@@ -112,15 +85,6 @@ fn fault(mirror: &Notifier<Mirror>, addr: usize) -> Result {
 #[kunit_tests(rust_mmu_notifier_first)]
 mod tests {
     use super::*;
-    use kernel::mm::{
-        kunit::{
-            self,
-            TestMm,
-            PROT_READ,
-            PROT_WRITE, //
-        },
-        MmWithUser, //
-    };
 
     fn mirror(mm: &MmWithUser, memory: Range<usize>) -> Result<Pin<KBox<Notifier<Mirror>>>> {
         let first = memory.start / PAGE_SIZE;

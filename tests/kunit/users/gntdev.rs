@@ -2,35 +2,8 @@
 
 //! Xen's gntdev: a mapping of its own that a process has, and registers when it maps it.
 
-use super::{
-    Process,
-    Table,
-    LEFT, //
-};
-use core::ops::Range;
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        },
-        MmapWriteLocked, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Mutex, //
-    }, //
-};
+use super::*;
+use kernel::mm::MmapWriteLocked;
 
 // [map]
 /// Pages of another domain in a process, `struct gntdev_grant_map`.

@@ -2,38 +2,8 @@
 
 //! GPUs (amdgpu, radeon): many buffers of user memory, and one lock for all of them.
 
-use super::{
-    look_up,
-    Process,
-    LEFT, //
-};
-use crate::user;
-use core::ops::Range;
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        }, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Arc,
-        LockedBy,
-        Mutex, //
-    }, //
-};
+use super::*;
+use kernel::sync::LockedBy;
 
 // [bo]
 /// The device: what it shares between all of its buffers.

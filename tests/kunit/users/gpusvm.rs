@@ -3,32 +3,9 @@
 //! DRM GPU SVM: one notifier for a large window of addresses, with the ranges that the GPU uses in
 //! it.
 
-use super::{
-    look_up,
-    Process,
-    LEFT,
-    PAGES, //
-};
-use core::ops::Range;
+use super::*;
 use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            Event,
-            WouldBlock, //
-        }, //
-    },
     new_rwsem,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
     sync::{
         lock::rwsem::RwSemaphoreBackend,
         RwSemaphore, //

@@ -3,52 +3,19 @@
 //! hfi1: pinned pages. One notifier for all of a process with a tree of ranges of its own, and
 //! interval notifiers that only care for unmaps.
 
-use super::{
-    look_up,
-    Process, //
-};
-use crate::{
-    task::wait_until,
-    user, //
-};
-use core::{
-    convert::Infallible,
-    ops, //
-};
+use super::*;
+use crate::task::wait_until;
 use kernel::{
     impl_has_work,
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                self,
-                Invalidated,
-                Invalidation,
-                Notifier,
-                TryInvalidation, //
-            },
-            list,
-            Event,
-            Range,
-            WouldBlock, //
-        },
-        MmWithUser, //
+    mm::mmu_notifier::{
+        interval,
+        list,
+        Range, //
     },
-    new_mutex,
-    new_spinlock,
     new_work,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
     rbtree::{
         RBTree,
         RBTreeNode, //
-    },
-    sync::{
-        lock::mutex::MutexBackend,
-        Arc,
-        Mutex,
-        SpinLock, //
     },
     workqueue::{
         self,

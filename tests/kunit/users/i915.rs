@@ -3,37 +3,10 @@
 //! i915: pinned pages that are kept, and a sequence number that says whether they still are those
 //! of the process.
 
-use super::{
-    look_up,
-    Process, //
-};
-use crate::user;
-use core::{
-    convert::Infallible,
-    ops::Range, //
-};
+use super::*;
 use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::interval::{
-            Invalidated,
-            Invalidation,
-            Notifier,
-            Operations,
-            Stamp,
-            TryInvalidation, //
-        }, //
-    },
-    new_mutex,
-    new_spinlock,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::spinlock::SpinLockBackend,
-        Mutex,
-        SpinLock, //
-    }, //
+    mm::mmu_notifier::interval::Stamp,
+    sync::lock::spinlock::SpinLockBackend, //
 };
 
 // [object]

@@ -2,48 +2,16 @@
 
 //! KFD: one object for each process, and ranges that grow and shrink.
 
-use super::{
-    Process,
-    Table,
-    LEFT, //
-};
-use core::{
-    convert::Infallible,
-    ops::Range, //
-};
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                self,
-                Invalidated,
-                Invalidation,
-                Notifier,
-                TryInvalidation, //
-            },
-            list,
-            shared::{
-                self,
-                new_registry,
-                Object,
-                Ref,
-                Registry, //
-            },
-            WouldBlock, //
-        },
-        MmWithUser, //
-    },
-    new_mutex,
-    new_spinlock,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Arc,
-        Mutex,
-        SpinLock, //
+use super::*;
+use kernel::mm::mmu_notifier::{
+    interval,
+    list,
+    shared::{
+        self,
+        new_registry,
+        Object,
+        Ref,
+        Registry, //
     }, //
 };
 

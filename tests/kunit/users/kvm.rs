@@ -2,20 +2,10 @@
 
 //! KVM: a count of the invalidations in progress, from start to end.
 
-use super::{
-    Process,
-    Table,
-    LEFT, //
-};
-use crate::user;
-use core::{
-    convert::Infallible,
-    ops, //
-};
+use super::*;
 use kernel::{
     mm::{
         kunit::{
-            self,
             TestMm,
             PROT_READ, //
         },
@@ -27,14 +17,7 @@ use kernel::{
             Range, //
         }, //
     },
-    new_spinlock,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        SpinLock,
-        SpinLockGuard, //
-    }, //
+    sync::SpinLockGuard, //
 };
 
 // [vm]

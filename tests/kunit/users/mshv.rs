@@ -2,36 +2,7 @@
 
 //! Microsoft's hypervisor: memory of a guest that is mapped through hypercalls.
 
-use super::{
-    look_up,
-    Process,
-    Table,
-    LEFT, //
-};
-use core::ops::Range;
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        }, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Mutex, //
-    }, //
-};
+use super::*;
 
 // [region]
 /// A range of guest memory, `struct mshv_mem_region`.

@@ -3,41 +3,12 @@
 //! nouveau: a list notifier that refuses, interval notifiers that last for one fault, and
 //! invalidations that the driver brought about itself.
 
-use super::{
-    look_up,
-    Process,
-    Table,
-    LEFT, //
-};
-use crate::user;
-use core::ops;
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                self,
-                Invalidated,
-                Invalidation,
-                Notifier,
-                TryInvalidation, //
-            },
-            list,
-            Event,
-            Owner,
-            Range,
-            WouldBlock, //
-        }, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Arc,
-        Mutex, //
-    }, //
+use super::*;
+use kernel::mm::mmu_notifier::{
+    interval,
+    list,
+    Owner,
+    Range, //
 };
 
 // [svmm]

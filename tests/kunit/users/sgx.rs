@@ -3,34 +3,22 @@
 //! Drivers that only want to know when a process is gone: SGX and protected virtual machines on
 //! s390.
 
-use super::Process;
-use core::convert::Infallible;
-use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            list::{
-                Notifier,
-                Operations, //
-            },
-            shared::{
-                self,
-                new_registry,
-                Object,
-                Ref,
-                Registry, //
-            }, //
+use super::*;
+use kernel::mm::{
+    mmu_notifier::{
+        list::{
+            Notifier,
+            Operations, //
         },
-        MmWithUser,
-        MmapWriteLocked, //
+        shared::{
+            self,
+            new_registry,
+            Object,
+            Ref,
+            Registry, //
+        }, //
     },
-    new_mutex,
-    new_spinlock,
-    prelude::*,
-    sync::{
-        Mutex,
-        SpinLock, //
-    }, //
+    MmapWriteLocked, //
 };
 
 // [encl]

@@ -2,29 +2,13 @@
 
 //! Shared virtual addressing: an IOMMU that walks the page tables of the CPU, and has a TLB.
 
-use super::{
-    Process,
-    Table, //
-};
-use core::{
-    convert::Infallible,
-    ops::Range, //
-};
+use super::*;
 use kernel::{
     bindings,
-    mm::{
-        mmu_notifier::{
-            list::{
-                Notifier,
-                Operations, //
-            }, //
-        }, //
-    },
-    new_spinlock,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::SpinLock, //
+    mm::mmu_notifier::list::{
+        Notifier,
+        Operations, //
+    }, //
 };
 
 // [domain]

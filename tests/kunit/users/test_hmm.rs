@@ -2,42 +2,10 @@
 
 //! lib/test_hmm.c: all of an address space, snapshots on the stack, and one mutex for both.
 
-use super::{
-    look_up,
-    Process,
-    Table,
-    LEFT, //
-};
-use crate::user;
-use core::ops;
+use super::*;
 use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            Event,
-            Owner,
-            WouldBlock, //
-        }, //
-    },
-    new_mutex,
-    nonblock::NonBlockGuard,
-    page::{
-        PAGE_MASK,
-        PAGE_SIZE, //
-    },
-    prelude::*,
-    sync::{
-        lock::mutex::MutexBackend,
-        Arc,
-        Mutex, //
-    }, //
+    mm::mmu_notifier::Owner,
+    page::PAGE_MASK, //
 };
 
 // [mirror]

@@ -3,45 +3,21 @@
 //! xe: user memory that is unbound in two passes, with a semaphore for each address space of the
 //! GPU, and a sequence number that is kept.
 
-use super::{
-    look_up,
-    Process,
-    LEFT,
-    PAGES, //
-};
-use crate::user;
-use core::ops::Range;
+use super::*;
 use kernel::{
-    mm::{
-        kunit,
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                Stamp,
-                TryInvalidation,
-                TwoPass,
-                TwoPassNotifier, //
-            },
-            WouldBlock, //
-        }, //
+    mm::mmu_notifier::interval::{
+        Stamp,
+        TwoPass,
+        TwoPassNotifier, //
     },
-    new_mutex,
     new_rwsem,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
         lock::rwsem::RwSemaphoreBackend,
-        Arc,
         LockedBy,
-        Mutex,
         RwSemaphore,
         RwSemaphoreReadGuard, //
     }, //
