@@ -4,9 +4,6 @@
 
 //~ error[E0532]: expected tuple struct or tuple variant, found unit variant `Event::Clear`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     mm::mmu_notifier::Event,
     prelude::*, //

@@ -4,8 +4,6 @@
 
 //~ error[E0004]: non-exhaustive patterns: `_` not covered
 
-#![allow(missing_docs)]
-
 use kernel::mm::mmu_notifier::Event;
 
 pub fn is_permanent(event: Event) -> bool {

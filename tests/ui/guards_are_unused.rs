@@ -7,9 +7,6 @@
 //~ error: unused `RwSemaphoreReadGuard` that must be used
 
 #![deny(unused_must_use)]
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     nonblock::NonBlockGuard,
     prelude::*,

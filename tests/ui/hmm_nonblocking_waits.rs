@@ -4,9 +4,6 @@
 
 //~ error[E0599]: no method named `remove` found for struct `TryRemoval
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     mm::{
         hmm::{

@@ -4,9 +4,6 @@
 
 //~ error[E0599]: no method named `pfn` found for struct `Slot`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::hmm::{

@@ -4,9 +4,6 @@
 
 //~ error[E0599]: no method named `write` found for struct `kernel::mm::hmm::Page`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     mm::hmm::Mirror,
     prelude::*, //

@@ -5,9 +5,6 @@
 //~ error[E0308]: mismatched types
 //~ expected `Removed<'_>`, found `()`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     mm::hmm::{
         Device,

@@ -4,9 +4,6 @@
 
 //~ error[E0505]: cannot move out of `valid` because it is borrowed
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::hmm::Valid;

@@ -4,9 +4,6 @@
 
 //~ error[E0614]: type `Pages<'_>` cannot be dereferenced
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     mm::hmm::Mirror,
     prelude::*, //

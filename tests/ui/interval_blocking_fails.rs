@@ -5,9 +5,6 @@
 //~ error[E0053]: method `invalidate` has an incompatible type for trait
 //~ expected `Invalidated<'op>`, found `Result<Invalidated<'_>, WouldBlock>`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

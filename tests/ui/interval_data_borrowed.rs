@@ -4,9 +4,6 @@
 
 //~ error[E0478]: lifetime bound not satisfied
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 #[cfg(refused)]

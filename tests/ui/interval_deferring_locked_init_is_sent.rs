@@ -4,9 +4,6 @@
 
 //~ error[E0277]: `*mut ()` cannot be sent between threads safely
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::MmapWriteLocked;

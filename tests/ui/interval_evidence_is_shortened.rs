@@ -4,9 +4,6 @@
 
 //~ error: lifetime may not live long enough
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 pub fn pass_on<'long: 'short, 'short>(done: Invalidated<'long>) -> Invalidated<'short> {

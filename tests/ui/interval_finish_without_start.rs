@@ -5,9 +5,6 @@
 //~ error[E0308]: mismatched types
 //~ expected `Invalidated<'_>`, found `(Invalidated<'_>, Option<Flush>)`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::interval::TwoPass;

@@ -4,9 +4,6 @@
 
 //~ error[E0438]: const `USE_VTABLE_ATTR` is not a member of trait `Operations`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

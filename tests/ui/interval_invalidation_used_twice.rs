@@ -5,9 +5,6 @@
 //~ error[E0382]: use of moved value: `op`
 //~ error[E0382]: use of moved value: `try_op`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

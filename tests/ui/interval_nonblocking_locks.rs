@@ -4,9 +4,6 @@
 
 //~ error[E0599]: the method `lock` exists for struct `TryInvalidation<'op, Mirror>`, but its trait bounds were not satisfied
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

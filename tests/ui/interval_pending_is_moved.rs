@@ -4,9 +4,6 @@
 
 //~ error[E0507]: cannot move out of dereference of `TryInvalidation<'_, T>`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::interval::Pending;

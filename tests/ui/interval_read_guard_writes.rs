@@ -4,9 +4,6 @@
 
 //~ error[E0594]: cannot assign to data in dereference of `RwSemaphoreReadGuard<'_, usize>`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::sync::lock::rwsem::RwSemaphoreBackend;

@@ -5,9 +5,6 @@
 //~ error[E0599]: the method `read` exists for struct `Seq<'_, T>`, but its trait bounds were not satisfied
 //~ `Cell<usize>: Sync`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::sync::lock::rwsem::RwSemaphoreBackend;

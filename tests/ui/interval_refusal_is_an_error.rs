@@ -5,9 +5,6 @@
 //~ error[E0277]: a non-blocking callback cannot answer `kernel::error::Error`
 //~ neither `WouldBlock` nor `Infallible`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

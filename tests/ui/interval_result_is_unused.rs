@@ -9,8 +9,6 @@
 //~ error: unused `MmapWriteGuard` that must be used
 //~ error: unused `Invalidated` in tuple element 1 that must be used
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
 #![deny(unused_must_use)]
 
 include!("common/mirror.rs");

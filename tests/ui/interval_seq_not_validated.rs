@@ -4,9 +4,6 @@
 
 //~ error[E0614]: type `Seq<'_, Mirror>` cannot be dereferenced
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 struct Mirror {

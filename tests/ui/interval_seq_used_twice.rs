@@ -7,9 +7,6 @@
 //~ error[E0382]: use of moved value: `validated`
 //~ error[E0382]: use of moved value: `validated_read`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::sync::lock::{

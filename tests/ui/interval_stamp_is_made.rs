@@ -5,9 +5,6 @@
 //~ error[E0451]: field `notifier` of struct `Stamp` is private
 //~ error[E0451]: field `seq` of struct `Stamp` is private
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::interval::Stamp;

@@ -4,9 +4,6 @@
 
 //~ error[E0277]: `Mirror` has no callbacks for a notifier with two passes
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::interval::TwoPassNotifier;

@@ -5,9 +5,6 @@
 //~ error[E0277]: `Driver` has no callbacks for an interval notifier
 //~ the trait `Operations` of list notifiers is another
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 use kernel::mm::mmu_notifier::interval;

@@ -5,9 +5,6 @@
 //~ error[E0080]
 //~ `arch_invalidate` takes the place of `start` and `end`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[vtable]

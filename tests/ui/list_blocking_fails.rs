@@ -4,9 +4,6 @@
 
 //~ error[E0053]: method `start` has an incompatible type for trait
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[vtable]

@@ -5,9 +5,6 @@
 //~ error[E0277]: `Cell<u32>` cannot be shared between threads safely
 //~ required by a bound in `
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[cfg(refused)]

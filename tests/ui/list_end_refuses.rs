@@ -5,9 +5,6 @@
 //~ error[E0080]
 //~ a notifier with `end` cannot refuse an invalidation: use `type Refusal = Infallible`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[vtable]

@@ -5,9 +5,6 @@
 //~ error[E0080]
 //~ `end` without `start`: the pages are freed by the time that `end` is called
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[vtable]

@@ -6,9 +6,6 @@
 //~ `start` and `try_start` go together
 //~ evaluation of `<Unused as
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[vtable]

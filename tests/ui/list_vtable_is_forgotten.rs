@@ -4,9 +4,6 @@
 
 //~ error[E0046]: not all trait items implemented, missing: `USE_VTABLE_ATTR`, `OwnerModule`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/driver.rs");
 
 #[cfg_attr(not(refused), vtable)]

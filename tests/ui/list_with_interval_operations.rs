@@ -5,9 +5,6 @@
 //~ error[E0277]: `Mirror` has no callbacks for a list notifier
 //~ the trait `Operations` of interval notifiers is another
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::list;

@@ -5,9 +5,6 @@
 //~ error[E0277]: `*mut ()` cannot be sent between threads safely
 //~ required for `Guard<'_,
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     prelude::*,
     sync::{

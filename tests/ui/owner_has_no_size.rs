@@ -4,8 +4,6 @@
 
 //~ an object without a size has no address of its own
 
-#![allow(missing_docs)]
-
 use kernel::mm::mmu_notifier::Event;
 
 pub struct Device {

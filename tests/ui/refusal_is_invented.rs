@@ -4,8 +4,6 @@
 
 //~ error[E0277]: the trait bound `Busy: kernel::mm::mmu_notifier::private::Refusal` is not satisfied
 
-#![allow(dead_code, missing_docs)]
-
 use kernel::mm::mmu_notifier::Refusal;
 
 struct Busy;

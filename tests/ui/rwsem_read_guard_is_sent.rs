@@ -5,9 +5,6 @@
 //~ error[E0277]: `*mut ()` cannot be sent between threads safely
 //~ within `RwSemaphoreReadGuard<'_, usize>`, the trait `Send` is not implemented for `*mut ()`
 
-#![allow(dead_code, missing_docs, private_interfaces)]
-#![allow(unreachable_code, unused_imports, unused_variables)]
-
 use kernel::{
     prelude::*,
     sync::RwSemaphore, //
