@@ -186,8 +186,15 @@ static void invalidate_and_exit(void *data)
 #define RECURSIVE	"possible recursive locking detected"
 #define CIRCULAR	"possible circular locking dependency detected"
 
-static void expect(struct kunit *test, const char *report)
+/* Have a callback do what is not reported, and then what is. */
+static void expect(struct kunit *test, const char *report,
+		   void (**in)(struct test_context *ctx),
+		   void (*silent)(struct test_context *ctx),
+		   void (*reported)(struct test_context *ctx))
 {
+	*in = silent;
+	invalidate_and_exit(test->priv);
+	*in = reported;
 	lockdep_kunit_expect(test, "mmput_lockdep", report, invalidate_and_exit,
 			     test->priv);
 }
@@ -196,50 +203,36 @@ static void put_in_interval(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	ctx->in_interval = put_async;
-	invalidate_and_exit(ctx);
-	ctx->in_interval = put;
-	expect(test, RECURSIVE);
+	expect(test, RECURSIVE, &ctx->in_interval, put_async, put);
 }
 
 static void put_in_interval_at_exit(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	ctx->in_interval_at_exit = put_async;
-	invalidate_and_exit(ctx);
-	ctx->in_interval_at_exit = put;
-	expect(test, RECURSIVE);
+	expect(test, RECURSIVE, &ctx->in_interval_at_exit, put_async, put);
 }
 
 static void put_in_list(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	ctx->in_list = put_async;
-	invalidate_and_exit(ctx);
-	ctx->in_list = put;
-	expect(test, RECURSIVE);
+	expect(test, RECURSIVE, &ctx->in_list, put_async, put);
 }
 
 static void put_in_list_at_exit(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	ctx->in_list_at_exit = put_async;
-	invalidate_and_exit(ctx);
-	ctx->in_list_at_exit = put;
-	expect(test, RECURSIVE);
+	expect(test, RECURSIVE, &ctx->in_list_at_exit, put_async, put);
 }
 
 static void flush_of_put_in_list_at_exit(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	ctx->in_list_at_exit = flush_put_async;
-	invalidate_and_exit(ctx);
-	ctx->in_list_at_exit = flush_put;
-	expect(test, CIRCULAR);
+	expect(test, CIRCULAR, &ctx->in_list_at_exit, flush_put_async,
+	       flush_put);
 }
 
 /* The walk over the intervals is over when the list is called. */
@@ -250,8 +243,7 @@ static void interval_removed_in_interval_at_exit(struct kunit *test)
 	ctx->in_list_at_exit = remove_other;
 	invalidate_and_exit(ctx);
 	ctx->in_list_at_exit = NULL;
-	ctx->in_interval_at_exit = remove_other;
-	expect(test, RECURSIVE);
+	expect(test, RECURSIVE, &ctx->in_interval_at_exit, NULL, remove_other);
 }
 
 static int mmput_test_init(struct kunit *test)
