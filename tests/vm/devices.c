@@ -255,19 +255,6 @@ static int compact(pid_t pid, void *unused)
 	return write_file("/proc/sys/vm/compact_memory", "1");
 }
 
-static long free_bytes(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	char line[256];
-	long kb = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "MemFree: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb * 1024;
-}
-
 /* Where a page is in memory. */
 static uint64_t frame(int pagemap, char *addr)
 {
@@ -286,7 +273,7 @@ TEST_F(device, compaction_migrates)
 	ASSERT_LE(0, pagemap);
 	/* That the pages are where others are moved to is possible, but rare. */
 	for (int round = 0; round < 10 && !moved; round++) {
-		long size = (free_bytes() - SPARE) & -HUGE_PAGE;
+		long size = (free_kb() * 1024 - SPARE) & -HUGE_PAGE;
 		struct other other;
 		char *ballast;
 

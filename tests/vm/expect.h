@@ -23,6 +23,20 @@ static inline int expect(int good, const char *what, const char *how,
 	expect((long long)(got) >= (long long)(least), #got, "at least ",	\
 	       least, got)
 
+/* The kilobytes of memory that are free; some are in lists of the CPUs. */
+static inline long free_kb(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	char line[256];
+	long kb = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "MemFree: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
 /*
  * Seconds after which what has to happen, and has not, is given up. The first
  * process of the guest measures how slow the guest is.

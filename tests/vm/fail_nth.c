@@ -135,26 +135,15 @@ static void check_works(struct state *s)
 /* Runs in a process of its own, and returns how the call ended. */
 static int try_call(int which, int n)
 {
-	int nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
 	struct state s;
-	int i, ret, error, hit;
+	int i, ended;
 
 	setup(&s);
 	for (i = OPEN; i < which && i <= MAP; i++)
 		CHECK(!calls[i].run(&s));
 
-	/* Once without a fault, so that the code is there. */
-	set_fail_nth(nth, 0);
-	CHECK(get_fail_nth(nth) == 0);
-
-	set_fail_nth(nth, n);
-	ret = calls[which].run(&s);
-	error = errno;
-	hit = get_fail_nth(nth) == 0;
-	set_fail_nth(nth, 0);
-
-	CHECK(!ret || (hit && error == ENOMEM));
-	if (ret) {
+	ended = run_failing(calls[which].run, &s, n);
+	if (ended == FAILED) {
 		if (which == MAP)
 			check_not_mapped(&s);
 		CHECK(!calls[which].run(&s));
@@ -162,7 +151,7 @@ static int try_call(int which, int n)
 	if (which == OPEN)
 		CHECK(!call_map(&s));
 	check_works(&s);
-	return !hit ? NOT_HIT : ret ? FAILED : ABSORBED;
+	return ended;
 }
 
 /* One fault does not keep the table from growing, see above. Many do. */

@@ -58,6 +58,29 @@ enum { NOT_HIT, FAILED, ABSORBED, WRONG };
 		}							\
 	} while (0)
 
+struct state;
+
+/* Runs a call with the nth of its allocations failing, and returns how it ended. */
+static int run_failing(int (*run)(struct state *s), struct state *s, int n)
+{
+	int nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	int ret, error, hit;
+
+	/* Once without a fault, so that the code is there. */
+	set_fail_nth(nth, 0);
+	CHECK(get_fail_nth(nth) == 0);
+
+	set_fail_nth(nth, n);
+	ret = run(s);
+	error = errno;
+	hit = get_fail_nth(nth) == 0;
+	set_fail_nth(nth, 0);
+	close(nth);
+
+	CHECK(!ret || (hit && error == ENOMEM));
+	return !hit ? NOT_HIT : ret ? FAILED : ABSORBED;
+}
+
 /* What `run(which, n)` returns in a new process. */
 static int in_child(int (*run)(int which, int n), int which, int n)
 {

@@ -98,9 +98,8 @@ static void check_works(struct state *s)
 
 static int try_call(int which, int n)
 {
-	int nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
 	struct state s = { .fd = -1, .data = aligned_alloc(PAGE, PAGES * PAGE) };
-	int ret, error, hit;
+	int ended;
 
 	s.mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -111,21 +110,11 @@ static int try_call(int which, int n)
 	if (which)
 		CHECK(!call_open(&s));
 
-	/* Once without a fault, so that the code is there. */
-	set_fail_nth(nth, 0);
-	CHECK(get_fail_nth(nth) == 0);
-
-	set_fail_nth(nth, n);
-	ret = calls[which].run(&s);
-	error = errno;
-	hit = get_fail_nth(nth) == 0;
-	set_fail_nth(nth, 0);
-
-	CHECK(!ret || (hit && error == ENOMEM));
-	if (ret)
+	ended = run_failing(calls[which].run, &s, n);
+	if (ended == FAILED)
 		CHECK(!calls[which].run(&s));
 	check_works(&s);
-	return !hit ? NOT_HIT : ret ? FAILED : ABSORBED;
+	return ended;
 }
 
 int main(void)

@@ -488,20 +488,6 @@ TEST_F(hmm, churn)
 	EXPECT_EQ(0, foreign);
 }
 
-/* The kilobytes of memory that are free; some are in lists of the CPUs. */
-static long free_kb(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	char line[256];
-	long kb = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "MemFree: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
-}
-
 /* A reference to each page that is forgotten would keep it for ever. */
 TEST_F(hmm, exclusive_pages_are_freed)
 {

@@ -20,23 +20,6 @@ command() {
 	)
 }
 
-# The module is in use by $1 users (a pattern), and cannot be unloaded.
-kept() {
-	expr "$(cat /sys/module/$module/refcnt)" : "$1\$" >/dev/null && ! rmmod $module 2>/tmp/rmmod &&
-		grep -q "Resource temporarily unavailable" /tmp/rmmod
-}
-
-# It is unloaded as soon as it lets us.
-unloaded() {
-	tries=0
-	until rmmod $module 2>/tmp/rmmod; do
-		grep -q "Resource temporarily unavailable" /tmp/rmmod || return
-		tries=$((tries + 1))
-		[ $tries -lt 500 ] || return
-		sleep 0.02
-	done
-}
-
 # keeps USERS COMMAND...: what the commands leave behind keeps the module
 keeps() {
 	users=$1

@@ -29,23 +29,6 @@ use_failing() {
 	(echo $1 >/proc/self/fail-nth && : <$dev) 2>/dev/null
 }
 
-# The module is in use by $1 users, and cannot be unloaded.
-kept() {
-	[ "$(cat /sys/module/$module/refcnt)" = $1 ] && ! rmmod $module 2>/tmp/rmmod &&
-		grep -q "Resource temporarily unavailable" /tmp/rmmod
-}
-
-# It is unloaded as soon as it lets us.
-unloaded() {
-	tries=0
-	until rmmod $module 2>/tmp/rmmod; do
-		grep -q "Resource temporarily unavailable" /tmp/rmmod || return
-		tries=$((tries + 1))
-		[ $tries -lt 500 ] || return
-		sleep 0.02
-	done
-}
-
 rounds() {
 	i=0
 	while [ $i -lt $rounds ]; do
