@@ -12,7 +12,7 @@
 ## make bench       what all of this costs, beside the same in C; with CASE=... only that case
 ## make shell       an interactive guest with the modules and sample programs
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
-## make series-build  build the kernel after each of them, in nine configurations: hours
+## make series-build  build the kernel after each of them, in several configurations: hours
 ## make apply       put patches and files into your own kernel tree: make apply KSRC=/path/to/linux
 ## make clean       remove everything that was built or downloaded
 ##
