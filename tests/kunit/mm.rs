@@ -7,12 +7,28 @@ use kernel::prelude::*;
 #[kunit_tests(rust_mm)]
 mod tests {
     use super::*;
+    use crate::task::Task;
+    use core::convert::Infallible;
     use kernel::{
-        mm::kunit::{
-            TestMm,
-            PROT_READ, //
+        mm::{
+            kunit::{
+                self,
+                TestMm,
+                PROT_READ, //
+            },
+            mmu_notifier::list::{
+                Notifier,
+                Operations, //
+            }, //
         },
-        page::PAGE_SIZE, //
+        page::PAGE_SIZE,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        }, //
     };
 
     #[test]
@@ -43,6 +59,49 @@ mod tests {
         assert!(same_mm);
         assert!(locked);
         assert!(unlocked);
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_test_gets_an_address_space() -> Result {
+        let errno = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let seen = errno.clone();
+
+        let task = Task::run(move || {
+            let errors = [TestMm::attach().err(), kunit::new_mm().err()];
+            if errors[0] == errors[1] {
+                seen.store(errors[0].map_or(0, Error::to_errno), Relaxed);
+            }
+        })?;
+        task.wait();
+
+        assert_eq!(errno.load(Relaxed), EINVAL.to_errno());
+        Ok(())
+    }
+
+    struct Nothing;
+
+    #[vtable]
+    impl Operations for Nothing {
+        type Refusal = Infallible;
+    }
+
+    #[test]
+    fn invalidation_has_a_range_and_a_notifier() -> Result {
+        let mm = kunit::new_mm()?;
+        let range = 0..PAGE_SIZE;
+
+        let without = kunit::invalidate(&mm, range.clone());
+        let notifier = KBox::try_pin_init(Notifier::new(&mm, Ok(Nothing)), GFP_KERNEL)?;
+        let with = kunit::invalidate(&mm, range.clone());
+        let empty = kunit::invalidate(&mm, PAGE_SIZE..PAGE_SIZE);
+        let backwards = kunit::try_invalidate(&mm, PAGE_SIZE..0);
+        drop(notifier);
+
+        assert_eq!(without, Err(EINVAL));
+        assert_eq!(with, Ok(()));
+        assert_eq!(empty, Err(EINVAL));
+        assert_eq!(backwards, Err(EINVAL));
         Ok(())
     }
 }
