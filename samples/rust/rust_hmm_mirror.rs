@@ -23,13 +23,12 @@ use kernel::{
             self,
             Access,
             Entry,
-            Mapping,
             Mirror,
-            Pages,
             Request,
-            Slot, //
+            Slot,
+            DEFAULT_TIMEOUT, //
         },
-        untagged_addr,
+        untagged_range,
         virt::VmaNew, //
     },
     module,
@@ -105,35 +104,20 @@ struct Cmd {
     memory: Range<usize>,
     /// Where the data of the device is, or goes to.
     data: UserPtr,
-    /// The number of pages that were copied.
-    cpages: u64,
-    /// The number of faults of the device.
-    faults: u64,
 }
 
 impl Cmd {
     fn from_raw([addr, ptr, npages, _, _]: RawCmd) -> Result<Self> {
-        let start = untagged_addr(addr.try_into()?);
-        let len = usize::try_from(npages)?.checked_mul(PAGE_SIZE);
-        let end = start.checked_add(len.ok_or(EINVAL)?).ok_or(EINVAL)?;
+        let len = npages.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?;
+        let memory = untagged_range(addr, len)?;
 
-        if start & !PAGE_MASK != 0 || start == end {
+        if memory.start & !PAGE_MASK != 0 {
             return Err(EINVAL);
         }
         Ok(Self {
-            memory: start..end,
+            memory,
             data: UserPtr::from_addr(ptr.try_into()?),
-            cpages: 0,
-            faults: 0,
         })
-    }
-
-    /// A buffer for what is copied, zeroed, and where the process has it.
-    fn bounce(&self) -> Result<(VVec<u8>, UserSlice)> {
-        let len = self.memory.len();
-        let bounce = VVec::from_elem(0, len, GFP_KERNEL | __GFP_NOWARN)?;
-
-        Ok((bounce, UserSlice::new(self.data, len)))
     }
 }
 
@@ -170,28 +154,30 @@ impl MiscDevice for Device {
         let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<RawCmd>());
         let (mut reader, mut writer) = arg.reader_writer();
         let mut raw: RawCmd = reader.read()?;
-        let mut cmd = Cmd::from_raw(raw)?;
+        let cmd = Cmd::from_raw(raw)?;
 
-        match request {
-            HMM_DMIRROR_READ => me.read(&mut cmd, |range| me.fault(range, Access::Read))?,
-            HMM_DMIRROR_READ_UNLOCKED => me.read(&mut cmd, |range| {
+        let faults = match request {
+            HMM_DMIRROR_READ => me.read(&cmd, |range| {
+                me.mirror.fault(range, Access::Read, DEFAULT_TIMEOUT)
+            })?,
+            HMM_DMIRROR_READ_UNLOCKED => me.read(&cmd, |range| {
                 me.mirror.fault_unlocked(range, Access::Read, None)
             })?,
-            HMM_DMIRROR_WRITE => me.write(&mut cmd)?,
-            HMM_DMIRROR_SNAPSHOT => me.snapshot(&mut cmd)?,
-            HMM_DMIRROR_EXCLUSIVE => me.exclusive(&mut cmd)?,
+            HMM_DMIRROR_WRITE => me.write(&cmd)?,
+            HMM_DMIRROR_SNAPSHOT => me.snapshot(&cmd)?,
+            HMM_DMIRROR_EXCLUSIVE => me.exclusive(&cmd)?,
             HMM_DMIRROR_CHECK_EXCLUSIVE => me.check_exclusive(&cmd)?,
             // There is no memory of the device that could be given back.
-            HMM_DMIRROR_RELEASE => (),
+            HMM_DMIRROR_RELEASE => 0,
             // The one flag that there is concerns migration.
             HMM_DMIRROR_FLAGS | HMM_DMIRROR_MIGRATE_TO_DEV | HMM_DMIRROR_MIGRATE_TO_SYS => {
                 return Err(EOPNOTSUPP);
             }
             _ => return Err(EINVAL),
-        }
+        };
 
-        raw[3] = cmd.cpages;
-        raw[4] = cmd.faults;
+        raw[3] = raw[2]; // the device worked on all of the pages
+        raw[4] = faults as u64;
         writer.write(&raw)?;
         Ok(0)
     }
@@ -208,128 +194,92 @@ impl MiscDevice for Device {
     }
 }
 
+// The functions return how often the device had to fault in pages.
 impl Device {
-    fn fault(&self, range: Range<usize>, access: Access) -> Result<usize> {
-        self.mirror.fault(range, access, hmm::DEFAULT_TIMEOUT)
-    }
-
     /// Has the device read memory, which `fault` faults in for it.
-    fn read(&self, cmd: &mut Cmd, fault: impl Fn(Range<usize>) -> Result<usize>) -> Result {
-        let start = cmd.memory.start;
-        let (mut bounce, user) = cmd.bounce()?;
+    fn read(&self, cmd: &Cmd, fault: impl Fn(Range<usize>) -> Result<usize>) -> Result<usize> {
+        let memory = cmd.memory.clone();
+        let user = UserSlice::new(cmd.data, memory.len());
+        let mut data = VVec::from_elem(0, memory.len(), GFP_KERNEL | __GFP_NOWARN)?;
 
-        self.for_each_page(cmd, fault, |pages, addr| {
+        let faults = self.mirror.for_each_page(memory, fault, |pages, addr| {
             let page = pages.page(addr)?;
-            Some(page.read(0, &mut bounce[addr - start..][..PAGE_SIZE]))
+            Some(page.read(0, &mut data[addr - cmd.memory.start..][..PAGE_SIZE]))
         })?;
         // Not under the lock of the mirror: this may fault, and so cause an invalidation.
-        user.writer().write_slice(&bounce)
+        user.writer().write_slice(&data)?;
+        Ok(faults)
     }
 
     /// Has the device write memory.
-    fn write(&self, cmd: &mut Cmd) -> Result {
-        let start = cmd.memory.start;
-        let (mut bounce, user) = cmd.bounce()?;
-        let fault = |range| self.fault(range, Access::Write);
+    fn write(&self, cmd: &Cmd) -> Result<usize> {
+        let memory = cmd.memory.clone();
+        let user = UserSlice::new(cmd.data, memory.len());
+        let mut data = VVec::from_elem(0, memory.len(), GFP_KERNEL | __GFP_NOWARN)?;
+        let fault = |missing| self.mirror.fault(missing, Access::Write, DEFAULT_TIMEOUT);
 
-        user.reader().read_slice(&mut bounce)?;
-        self.for_each_page(cmd, fault, |pages, addr| {
+        user.reader().read_slice(&mut data)?;
+        self.mirror.for_each_page(memory, fault, |pages, addr| {
             let page = pages.page_mut(addr)?;
-            Some(page.write(0, &bounce[addr - start..][..PAGE_SIZE]))
+            Some(page.write(0, &data[addr - cmd.memory.start..][..PAGE_SIZE]))
         })
     }
 
-    /// Calls `f` for each page of memory, and `fault` for what there is from a page on for which
-    /// `f` returns [`None`].
-    fn for_each_page(
-        &self,
-        cmd: &mut Cmd,
-        fault: impl Fn(Range<usize>) -> Result<usize>,
-        mut f: impl FnMut(&Pages<'_>, usize) -> Option<Result>,
-    ) -> Result {
-        let Range { mut start, end } = cmd.memory;
-
-        loop {
-            let pages = self.mirror.lock();
-            while start < end {
-                match f(&pages, start) {
-                    Some(result) => result?,
-                    None => break,
-                }
-                start += PAGE_SIZE;
-                cmd.cpages += 1;
-            }
-            drop(pages);
-
-            if start == end {
-                return Ok(());
-            }
-            check_signal()?;
-            fault(start..end)?;
-            cmd.faults += 1;
-        }
-    }
-
     /// Takes memory away from the CPU, and has the device read it.
-    fn exclusive(&self, cmd: &mut Cmd) -> Result {
+    fn exclusive(&self, cmd: &Cmd) -> Result<usize> {
         for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
             check_signal()?;
-            drop(self.mirror.make_exclusive(addr, hmm::DEFAULT_TIMEOUT)?);
+            drop(self.mirror.make_exclusive(addr, DEFAULT_TIMEOUT)?);
         }
         self.read(cmd, |_| Err(ENOENT))
     }
 
     /// Fails if the device has a page for itself.
-    fn check_exclusive(&self, cmd: &Cmd) -> Result {
+    fn check_exclusive(&self, cmd: &Cmd) -> Result<usize> {
         for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
             check_signal()?;
             if self.mirror.lock().is_exclusive(addr) {
                 return Err(EPERM);
             }
         }
-        Ok(())
+        Ok(0)
     }
 
-    /// Tells the process what the device could do with its memory.
-    fn snapshot(&self, cmd: &mut Cmd) -> Result {
+    /// Writes to the process what the device could do with each page.
+    fn snapshot(&self, cmd: &Cmd) -> Result<usize> {
+        let mm = self.mirror.mm().mmget_not_zero().ok_or(EFAULT)?;
+        // Its own, so that changes of other memory do not lead to another try.
+        pin_init::stack_try_pin_init! {
+            let mirror =? Mirror::new(&mm, cmd.memory.clone(), Ok(()))
+        };
+        let mut writer = UserSlice::new(cmd.data, cmd.memory.len()).writer();
         let mut slots = [Slot::EMPTY; 32];
         let mut prots = [0; 32];
 
         for start in cmd.memory.clone().step_by(slots.len() * PAGE_SIZE) {
             check_signal()?;
             let len = ((cmd.memory.end - start) / PAGE_SIZE).min(slots.len());
-            let (slots, prots) = (&mut slots[..len], &mut prots[..len]);
+            let request = Request::new(start, &mut slots[..len])?;
+            let mut valid = mirror.snapshot(request, DEFAULT_TIMEOUT)?;
 
-            self.snapshot_part(start, slots, prots)?;
-            UserSlice::new(cmd.data, len).writer().write_slice(prots)?;
-            cmd.data = cmd.data.wrapping_byte_add(len);
-            cmd.cpages += len as u64;
+            for (prot, (_, entry)) in prots.iter_mut().zip(valid.split().1) {
+                *prot = protection(entry);
+            }
+            // Not under the lock of the mirror.
+            drop(valid);
+            writer.write_slice(&prots[..len])?;
         }
-        Ok(())
-    }
-
-    /// Looks up the pages from `start` on.
-    fn snapshot_part(&self, start: usize, slots: &mut [Slot], prots: &mut [u8]) -> Result {
-        let mm = self.mirror.mm().mmget_not_zero().ok_or(EFAULT)?;
-        let end = start + slots.len() * PAGE_SIZE;
-        // Its own, so that changes of other memory do not lead to another try.
-        pin_init::stack_try_pin_init! {
-            let mirror =? Mirror::new(&mm, start..end, Ok(()))
-        };
-        let mut valid = mirror.snapshot(Request::new(start, slots)?, hmm::DEFAULT_TIMEOUT)?;
-
-        for (prot, (_, entry)) in prots.iter_mut().zip(valid.split().1) {
-            *prot = match entry {
-                Entry::Error => HMM_DMIRROR_PROT_ERROR,
-                Entry::Empty => HMM_DMIRROR_PROT_NONE,
-                Entry::Mapped(page) => mapped(page),
-            };
-        }
-        Ok(())
+        Ok(0)
     }
 }
 
-fn mapped(page: Mapping<'_>) -> u8 {
+/// Returns what the device could do with a page.
+fn protection(entry: Entry<'_>) -> u8 {
+    let page = match entry {
+        Entry::Error => return HMM_DMIRROR_PROT_ERROR,
+        Entry::Empty => return HMM_DMIRROR_PROT_NONE,
+        Entry::Mapped(page) => page,
+    };
     let mut prot = if page.is_writable() {
         HMM_DMIRROR_PROT_WRITE
     } else {

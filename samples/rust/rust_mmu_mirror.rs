@@ -13,6 +13,7 @@ use kernel::{
     fs::File,
     ioctl::{
         _IO,
+        _IOC_SIZE,
         _IOR,
         _IOW, //
     },
@@ -26,13 +27,12 @@ use kernel::{
             self,
             Access,
             Mirror,
-            Pages,
             Removal,
             Removed,
             TryRemoval, //
         },
         mmu_notifier::WouldBlock,
-        untagged_addr, //
+        untagged_range, //
     },
     new_mutex,
     nonblock::NonBlockGuard,
@@ -65,7 +65,7 @@ module! {
     params: {
         refuse: i32 {
             default: 0,
-            description: "How often a mirror refuses to let go without blocking; -1: always",
+            description: "How often a device refuses to let go without blocking; -1: always",
         },
         sleep: bool {
             default: false,
@@ -117,24 +117,21 @@ enum Stat {
 struct Stats([Atomic<u64>; 7]);
 
 impl Stats {
-    fn add(&self, stat: Stat, n: usize) {
-        self.0[stat as usize].fetch_add(n as u64, Relaxed);
+    /// Adds `n`, and returns what it was before.
+    fn add(&self, stat: Stat, n: usize) -> u64 {
+        self.0[stat as usize].fetch_add(n as u64, Relaxed)
     }
 }
 
 /// Takes part in the invalidations of a mirror.
-struct Hooks {
-    /// How often it had to let go without blocking.
-    asked: Atomic<i32>,
-    stats: Arc<Stats>,
-}
+struct Hooks(Arc<Stats>);
 
 impl hmm::Device for Hooks {
     fn invalidate<'op>(&'op self, op: Removal<'op, Self>) -> Removed<'op> {
         let removed = op.remove();
 
-        self.stats.add(Stat::Invalidations, 1);
-        self.stats.add(Stat::Dropped, removed.pages());
+        self.0.add(Stat::Invalidations, 1);
+        self.0.add(Stat::Dropped, removed.pages());
         removed
     }
 
@@ -148,16 +145,17 @@ impl hmm::Device for Hooks {
         }
 
         let refuse = module_parameters::refuse.value();
-        let removed = if self.asked.fetch_add(1, Relaxed) < refuse || refuse < 0 {
+        let before = self.0.add(Stat::Nonblock, 1);
+        let removed = if refuse < 0 || before < refuse as u64 {
             Err(WouldBlock)
         } else {
             op.try_remove()
         };
-        self.stats.add(Stat::Nonblock, 1);
+
         match &removed {
-            Ok(removed) => self.stats.add(Stat::Dropped, removed.pages()),
-            Err(WouldBlock) => self.stats.add(Stat::Refused, 1),
-        }
+            Ok(removed) => self.0.add(Stat::Dropped, removed.pages()),
+            Err(WouldBlock) => self.0.add(Stat::Refused, 1),
+        };
         removed
     }
 }
@@ -183,10 +181,12 @@ impl MiscDevice for Device {
     }
 
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let user = UserSlice::new(UserPtr::from_addr(arg), _IOC_SIZE(cmd));
+
         match cmd {
             MMU_MIRROR_MAP => {
-                let [addr, len] = user_slice::<RangeArg>(arg).reader().read()?;
-                me.map(checked_range(addr, len)?)?;
+                let [addr, len]: RangeArg = user.reader().read()?;
+                me.map(untagged_range(addr, len)?)?;
             }
             MMU_MIRROR_UNMAP => {
                 let mirror = me.mirror.lock().take().ok_or(ENXIO)?;
@@ -194,14 +194,14 @@ impl MiscDevice for Device {
                 drop(mirror);
             }
             MMU_MIRROR_READ | MMU_MIRROR_WRITE => {
-                let [addr, len, buf] = user_slice::<AccessArg>(arg).reader().read()?;
-                me.access(cmd, checked_range(addr, len)?, buf.try_into()?)?;
+                let [addr, len, buf]: AccessArg = user.reader().read()?;
+                me.access(cmd, untagged_range(addr, len)?, buf.try_into()?)?;
             }
             MMU_MIRROR_PREFETCH => {
-                let [addr, len] = user_slice::<RangeArg>(arg).reader().read()?;
-                me.access(cmd, checked_range(addr, len)?, 0)?;
+                let [addr, len]: RangeArg = user.reader().read()?;
+                me.access(cmd, untagged_range(addr, len)?, 0)?;
             }
-            MMU_MIRROR_STATS => user_slice::<StatsArg>(arg).writer().write(&me.stats())?,
+            MMU_MIRROR_STATS => user.writer().write(&me.stats())?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -225,14 +225,8 @@ impl Device {
         if mirror.is_some() {
             return Err(EBUSY);
         }
-        let hooks = Hooks {
-            asked: Atomic::new(0),
-            stats: self.stats.clone(),
-        };
-        *mirror = Some(Arc::pin_init(
-            Mirror::new(mm, range, Ok(hooks)),
-            GFP_KERNEL,
-        )?);
+        let init = Mirror::new(mm, range, Ok(Hooks(self.stats.clone())));
+        *mirror = Some(Arc::pin_init(init, GFP_KERNEL)?);
         Ok(())
     }
 
@@ -258,9 +252,25 @@ impl Device {
             return Err(EFAULT);
         }
 
+        let access = match cmd {
+            MMU_MIRROR_READ => Access::Read,
+            _ => Access::Write,
+        };
+        let look_up = |page| {
+            let looked_up = match mirror.fault_unlocked(page, access, None) {
+                // There is one error for all that the process could not do either.
+                Err(EPERM) => return Err(EFAULT),
+                result => result?,
+            };
+            self.stats.add(Stat::Faults, looked_up);
+            self.stats.add(Stat::Retries, looked_up - 1);
+            Ok(())
+        };
+
         let mut addr = range.start;
         while addr < range.end {
             let offset = addr & !PAGE_MASK;
+            let page = addr - offset..addr - offset + PAGE_SIZE;
             let part = &mut buf[..(PAGE_SIZE - offset).min(range.end - addr)];
 
             // The buffer is not accessed under the lock of the mirror: this may fault, and so cause
@@ -268,11 +278,11 @@ impl Device {
             if cmd == MMU_MIRROR_WRITE {
                 reader.read_slice(part)?;
             }
-            self.with_page(&mirror, addr, cmd != MMU_MIRROR_READ, |pages| {
+            mirror.for_each_page(page, look_up, |pages, page| {
                 Some(match cmd {
-                    MMU_MIRROR_READ => pages.page(addr)?.read(offset, part),
-                    MMU_MIRROR_WRITE => pages.page_mut(addr)?.write(offset, part),
-                    _ => pages.page_mut(addr).map(|_| Ok(()))?,
+                    MMU_MIRROR_READ => pages.page(page)?.read(offset, part),
+                    MMU_MIRROR_WRITE => pages.page_mut(page)?.write(offset, part),
+                    _ => pages.page_mut(page).map(|_| Ok(()))?,
                 })
             })?;
             if cmd == MMU_MIRROR_READ {
@@ -282,50 +292,4 @@ impl Device {
         }
         Ok(())
     }
-
-    /// Calls `f` when the page at `addr` is in the table, and until then looks it up in the
-    /// process.
-    fn with_page(
-        &self,
-        mirror: &Mirror<Hooks>,
-        addr: usize,
-        write: bool,
-        mut f: impl FnMut(&Pages<'_>) -> Option<Result>,
-    ) -> Result {
-        let page = addr & PAGE_MASK..(addr & PAGE_MASK) + PAGE_SIZE;
-        let access = if write { Access::Write } else { Access::Read };
-
-        loop {
-            // The process may take its memory back faster than it is looked up.
-            if kernel::current!().signal_pending() {
-                return Err(EINTR);
-            }
-            if let Some(result) = f(&mirror.lock()) {
-                return result;
-            }
-
-            let looked_up = match mirror.fault_unlocked(page.clone(), access, None) {
-                // There is one error for all that the process could not do either.
-                Err(EPERM) => return Err(EFAULT),
-                result => result?,
-            };
-            self.stats.add(Stat::Faults, looked_up);
-            self.stats.add(Stat::Retries, looked_up - 1);
-        }
-    }
-}
-
-fn checked_range(addr: u64, len: u64) -> Result<Range<usize>> {
-    let start = untagged_addr(addr.try_into()?);
-    let end = start.checked_add(len.try_into()?).ok_or(EINVAL)?;
-
-    if start == end {
-        return Err(EINVAL);
-    }
-    Ok(start..end)
-}
-
-/// The argument of an ioctl.
-fn user_slice<T>(arg: usize) -> UserSlice {
-    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
 }

@@ -107,6 +107,48 @@ mod tests {
     }
 
     #[test]
+    fn missing_pages_are_faulted_in() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(4 * PAGE_SIZE, RW)?;
+        let at = |page| addr + page * PAGE_SIZE;
+        let mirror = mirror(&mm, at(0)..at(4))?;
+        let (mut missing, mut seen) = (KVec::new(), KVec::new());
+
+        mirror.fault(at(1)..at(2), Access::Read, TIMEOUT)?;
+        let faults = mirror.for_each_page(
+            at(0)..at(3),
+            |range| {
+                missing.push(range.clone(), GFP_KERNEL)?;
+                // One page at a time.
+                mirror.fault(range.start..range.start + PAGE_SIZE, Access::Read, TIMEOUT)
+            },
+            |pages, addr| {
+                pages.page(addr)?;
+                Some(seen.push(addr, GFP_NOWAIT).map_err(Error::from))
+            },
+        );
+        let nothing = |_| Ok(());
+        let each = |range, result| mirror.for_each_page(range, nothing, |_, _| Some(result));
+        let failed = each(at(0)..at(3), Err(E2BIG));
+        let ragged = [
+            each(at(0) + 1..at(3), Ok(())),
+            each(at(0)..at(3) - 1, Ok(())),
+        ];
+        let interrupted = user::with_signal_pending(|| each(at(0)..at(3), Ok(())));
+        let no_page = mirror.for_each_page(at(3)..at(4), |_| Err::<(), _>(EIO), |_, _| None);
+        drop(mirror);
+
+        assert_eq!(faults, Ok(2));
+        assert_eq!(missing[..], [at(0)..at(3), at(2)..at(3)]);
+        assert_eq!(seen[..], [at(0), at(1), at(2)]);
+        assert_eq!(failed, Err(E2BIG));
+        assert_eq!(ragged, [Err(EINVAL), Err(EINVAL)]);
+        assert_eq!(interrupted, Err(EINTR));
+        assert_eq!(no_page, Err(EIO));
+        Ok(())
+    }
+
+    #[test]
     fn lets_go_without_blocking() -> Result {
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, RW)?;

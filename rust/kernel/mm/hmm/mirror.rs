@@ -84,25 +84,31 @@ use core::ops;
 /// /// Adds one to the byte at the address `addr`, and returns what it was.
 /// fn increment(mirror: &Mirror, addr: usize) -> Result<u8> {
 ///     let start = addr & PAGE_MASK;
+///     let offset = addr - start;
+///     let mut byte = [0];
 ///
-///     loop {
-///         if let Some(page) = mirror.lock().page_mut(addr) {
-///             let mut byte = [0];
-///             page.read(addr - start, &mut byte)?;
-///             page.write(addr - start, &[byte[0].wrapping_add(1)])?;
-///             return Ok(byte[0]);
-///         }
-///         // The page may be gone again, but not forever.
-///         if kernel::current!().signal_pending() {
-///             return Err(EINTR);
-///         }
-///         mirror.fault_unlocked(start..start + PAGE_SIZE, Access::Write, None)?;
-///     }
+///     mirror.for_each_page(
+///         start..start + PAGE_SIZE,
+///         |missing| mirror.fault_unlocked(missing, Access::Write, None),
+///         |pages, addr| {
+///             let page = pages.page_mut(addr)?;
+///             let read = page.read(offset, &mut byte);
+///             Some(read.and_then(|()| page.write(offset, &[byte[0].wrapping_add(1)])))
+///         },
+///     )?;
+///     Ok(byte[0])
 /// }
-/// # // Doctests run in kernel threads, which have no address space.
-/// # if let Some(mm) = kernel::current!().mm() {
-/// #     increment(&*mirror(mm)?, PAGE_SIZE)?;
-/// # }
+/// # use kernel::mm::kunit::{
+/// #     TestMm,
+/// #     PROT_READ,
+/// #     PROT_WRITE, //
+/// # };
+/// # let mm = TestMm::attach()?;
+/// # let addr = mm.mmap(PAGE_SIZE, PROT_READ | PROT_WRITE)? + 5;
+/// # let mirror = mirror(&mm)?;
+/// # let bytes = [increment(&mirror, addr), increment(&mirror, addr)];
+/// # drop(mirror);
+/// # assert_eq!(bytes, [Ok(0), Ok(1)]);
 /// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
@@ -442,6 +448,57 @@ impl<D: Device> Mirror<D> {
         for_each_part(range, |part| {
             enter(part.fault_unlocked(&self.notifier, access, timeout)?)
         })
+    }
+
+    /// Calls `f` for each page of `range`, by its address, and `fault` for those that are missing.
+    ///
+    /// `range` is in bytes, and consists of whole pages. `f` is called with the table locked, and
+    /// returns [`None`] if the page is not there for what it wants. `fault` is then called, without
+    /// the lock, for the range from that page on. It enters pages, for example with
+    /// [`fault`](Self::fault) or [`fault_unlocked`](Self::fault_unlocked). A page may be gone again
+    /// when `f` is called the next time, so that `fault` may be called more than once for it.
+    ///
+    /// Returns how often it called `fault`. It sleeps. See [`Mirror`] for an example.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `range` does not start and end with a page.
+    /// - [`EINTR`] if a signal is pending, because the process may take its memory back faster than
+    ///   it is looked up.
+    /// - Those of `f` and of `fault`. `f` was called for the pages before then.
+    pub fn for_each_page<R>(
+        &self,
+        range: ops::Range<usize>,
+        mut fault: impl FnMut(ops::Range<usize>) -> Result<R>,
+        mut f: impl FnMut(&Pages<'_>, usize) -> Option<Result>,
+    ) -> Result<usize> {
+        let ops::Range { mut start, end } = range;
+        let mut faults = 0;
+
+        if (start | end) & !PAGE_MASK != 0 {
+            return Err(EINVAL);
+        }
+        while start < end {
+            if crate::current!().signal_pending() {
+                return Err(EINTR);
+            }
+
+            let pages = self.lock();
+            while start < end {
+                match f(&pages, start) {
+                    Some(result) => result?,
+                    None => break,
+                }
+                start += PAGE_SIZE;
+            }
+            drop(pages);
+
+            if start < end {
+                fault(start..end)?;
+                faults += 1;
+            }
+        }
+        Ok(faults)
     }
 
     /// Looks up the pages that there are, and changes nothing, not even the table.
