@@ -285,47 +285,31 @@ unsafe impl<T: Operations> Send for Subscription<T> {}
 // the mm of `inner`, which does not change while it is registered.
 unsafe impl<T: Operations> Sync for Subscription<T> {}
 
+/// Returns a callback, if the driver has one.
+const fn callback<F: Copy>(has: bool, callback: F) -> Option<F> {
+    if has {
+        Some(callback)
+    } else {
+        None
+    }
+}
+
 impl<T: Operations> Subscription<T> {
     pub(super) const OPS: bindings::mmu_notifier_ops = {
         // Again, for an implementation with generic parameters.
         const { T::VTABLE_CHECK };
 
         bindings::mmu_notifier_ops {
-            release: if T::HAS_RELEASE {
-                Some(Self::release)
-            } else {
-                None
-            },
-            invalidate_range_start: if T::HAS_START {
-                Some(Self::invalidate_range_start)
-            } else {
-                None
-            },
-            invalidate_range_end: if T::HAS_END {
-                Some(Self::invalidate_range_end)
-            } else {
-                None
-            },
-            clear_flush_young: if T::HAS_CLEAR_FLUSH_YOUNG {
-                Some(Self::clear_flush_young)
-            } else {
-                None
-            },
-            clear_young: if T::HAS_CLEAR_YOUNG {
-                Some(Self::clear_young)
-            } else {
-                None
-            },
-            test_young: if T::HAS_TEST_YOUNG {
-                Some(Self::test_young)
-            } else {
-                None
-            },
-            arch_invalidate_secondary_tlbs: if T::HAS_ARCH_INVALIDATE {
-                Some(Self::arch_invalidate_secondary_tlbs)
-            } else {
-                None
-            },
+            release: callback(T::HAS_RELEASE, Self::release),
+            invalidate_range_start: callback(T::HAS_START, Self::invalidate_range_start),
+            invalidate_range_end: callback(T::HAS_END, Self::invalidate_range_end),
+            clear_flush_young: callback(T::HAS_CLEAR_FLUSH_YOUNG, Self::clear_flush_young),
+            clear_young: callback(T::HAS_CLEAR_YOUNG, Self::clear_young),
+            test_young: callback(T::HAS_TEST_YOUNG, Self::test_young),
+            arch_invalidate_secondary_tlbs: callback(
+                T::HAS_ARCH_INVALIDATE,
+                Self::arch_invalidate_secondary_tlbs,
+            ),
             ..pin_init::zeroed()
         }
     };
