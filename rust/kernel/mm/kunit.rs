@@ -146,15 +146,7 @@ impl TestMm {
     /// # Examples
     ///
     /// ```
-    /// use kernel::{
-    ///     mm::kunit::{
-    ///         read,
-    ///         TestMm,
-    ///         PROT_READ, //
-    ///     },
-    ///     page::PAGE_SIZE, //
-    /// };
-    ///
+    /// # use kernel::{mm::kunit::*, page::PAGE_SIZE};
     /// let mm = TestMm::attach()?;
     /// let addr = mm.mmap(1, PROT_READ)?;
     ///
@@ -179,15 +171,7 @@ impl TestMm {
     /// # Examples
     ///
     /// ```
-    /// use kernel::{
-    ///     mm::kunit::{
-    ///         read,
-    ///         TestMm,
-    ///         PROT_READ, //
-    ///     },
-    ///     page::PAGE_SIZE, //
-    /// };
-    ///
+    /// # use kernel::{mm::kunit::*, page::PAGE_SIZE};
     /// let mm = TestMm::attach()?;
     /// let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
     ///
@@ -227,12 +211,7 @@ impl TestMm {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::kunit::{
-    ///     read,
-    ///     TestMm,
-    ///     PROT_READ, //
-    /// };
-    ///
+    /// # use kernel::mm::kunit::*;
     /// let mm = TestMm::attach()?;
     /// let addr = mm.mmap(1, PROT_READ)?;
     ///
@@ -268,12 +247,7 @@ impl Deref for TestMm {
 /// # Examples
 ///
 /// ```
-/// use kernel::mm::kunit::{
-///     read,
-///     TestMm,
-///     PROT_READ, //
-/// };
-///
+/// # use kernel::mm::kunit::*;
 /// let mm = TestMm::attach()?;
 /// let mut bytes = [1; 8];
 ///
@@ -299,13 +273,7 @@ pub fn read(mm: &MmWithUser, addr: usize, bytes: &mut [u8]) -> Result {
 /// # Examples
 ///
 /// ```
-/// use kernel::mm::kunit::{
-///     write,
-///     TestMm,
-///     PROT_READ,
-///     PROT_WRITE, //
-/// };
-///
+/// # use kernel::mm::kunit::*;
 /// let mm = TestMm::attach()?;
 ///
 /// write(&mm, mm.mmap(1, PROT_READ | PROT_WRITE)?, b"data")?;
