@@ -2,6 +2,13 @@
 
 #include <linux/module.h>
 
+#include <asm/sections.h>
+
+__rust_helper bool rust_helper_is_kernel_rodata(unsigned long addr)
+{
+	return is_kernel_rodata(addr);
+}
+
 __rust_helper bool rust_helper_module_is_coming(struct module *mod)
 {
 	return module_is_coming(mod);
