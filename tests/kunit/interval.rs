@@ -33,7 +33,6 @@ mod tests {
                     Invalidation,
                     Notifier,
                     Operations,
-                    Pending,
                     Retry,
                     TryInvalidation, //
                 },
@@ -654,12 +653,6 @@ mod tests {
         state: SpinLock<[Option<About>; 2]>,
     }
 
-    impl Keeper {
-        fn about(op: &Pending<'_, Self>) -> Option<About> {
-            Some([op.range(), op.pages(), op.unclipped_range().into()])
-        }
-    }
-
     impl Operations for Keeper {
         type State = [Option<About>; 2];
         type Backend = SpinLockBackend;
@@ -670,9 +663,9 @@ mod tests {
         }
 
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-            let about = Self::about(&op);
+            let about = [op.range(), op.pages(), op.unclipped_range().into()];
             let (mut state, done) = op.lock();
-            state[0] = about;
+            state[0] = Some(about);
             done
         }
 
@@ -681,9 +674,9 @@ mod tests {
             op: TryInvalidation<'op, Self>,
             _nb: &NonBlockGuard,
         ) -> Result<Invalidated<'op>, WouldBlock> {
-            let about = Self::about(&op);
+            let unclipped = op.unclipped_range();
             let (mut state, done) = op.try_lock()?;
-            state[1] = about;
+            state[1] = Some([done.range(), done.pages(), unclipped.into()]);
             Ok(done)
         }
     }

@@ -253,11 +253,10 @@ impl<'op, D: Device> Removal<'op, D> {
     /// Takes the lock of the table, and removes the pages.
     #[inline]
     pub fn remove(self) -> Removed<'op> {
-        let pages = self.0.pages();
         let (mut table, done) = self.0.lock();
 
         Removed {
-            pages: table.as_mut().remove(pages),
+            pages: table.as_mut().remove(done.pages()),
             done,
         }
     }
@@ -283,11 +282,10 @@ impl<'op, D: Device> TryRemoval<'op, D> {
     /// [`WouldBlock`] if somebody holds the lock. Then the pages can only be refused.
     #[inline]
     pub fn try_remove(self) -> Result<Removed<'op>, WouldBlock> {
-        let pages = self.0.pages();
         let (mut table, done) = self.0.try_lock()?;
 
         Ok(Removed {
-            pages: table.as_mut().remove(pages),
+            pages: table.as_mut().remove(done.pages()),
             done,
         })
     }

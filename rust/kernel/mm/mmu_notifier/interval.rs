@@ -360,6 +360,23 @@ fn invalidate_map(acquire: bool) {
     };
 }
 
+/// Returns the range that a notifier is registered for.
+///
+/// # Safety
+///
+/// `inner` must be registered, or be being registered and called by the core.
+#[inline]
+unsafe fn bounds(inner: *const bindings::mmu_interval_notifier) -> ops::Range<usize> {
+    // SAFETY: By the caller's contract the range is set and does not change.
+    let node = unsafe { &raw const (*inner).interval_tree };
+    // SAFETY: As above. The core does not write to these two fields.
+    let (start, last) = unsafe { ((*node).start, (*node).last) };
+
+    // `last` was calculated from an exclusive end, so this does not wrap. A check would be part of
+    // each callback that asks for its range.
+    start..last.wrapping_add(1)
+}
+
 /// The number of notifiers that there have been.
 static NOTIFIERS: Atomic<u64> = Atomic::new(0);
 
@@ -572,15 +589,8 @@ impl<T: Operations> Notifier<T> {
     /// ```
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
-        // SAFETY: By the type invariant `inner` is registered, so the range is set and does not
-        // change.
-        let node = unsafe { &raw const (*self.inner.get()).interval_tree };
-        // SAFETY: As above. The core does not write to these two fields.
-        let (start, last) = unsafe { ((*node).start, (*node).last) };
-
-        // `last` was calculated from an exclusive end, so this does not wrap. A check would be part
-        // of each callback that asks for its range.
-        start..last.wrapping_add(1)
+        // SAFETY: By the type invariant `inner` is registered.
+        unsafe { bounds(self.inner.get()) }
     }
 
     /// Returns the C object.

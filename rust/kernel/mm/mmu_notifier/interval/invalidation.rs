@@ -8,6 +8,7 @@ use super::{
         Range,
         WouldBlock, //
     },
+    bounds,
     Notifier,
     Operations, //
 };
@@ -19,7 +20,8 @@ use crate::{
     sync::lock::{
         spinlock::SpinLockBackend,
         Guard, //
-    }, //
+    },
+    types::Opaque, //
 };
 use core::{
     marker::PhantomData,
@@ -33,8 +35,87 @@ use core::{
 ///
 /// The lifetime is that of one call of a callback, and is invariant, so that the evidence of one
 /// call does not do for another.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     mm::mmu_notifier::interval::{
+///         Invalidated,
+///         Invalidation,
+///         Operations, //
+///     },
+///     sync::lock::mutex::MutexBackend, //
+/// };
+///
+/// /// Counts the bytes that are invalidated.
+/// fn invalidate<'op, T>(op: Invalidation<'op, T>) -> Invalidated<'op>
+/// where
+///     T: Operations<State = usize, Backend = MutexBackend>,
+/// {
+///     let (mut bytes, done) = op.lock();
+///
+///     *bytes = bytes.saturating_add(done.range().len());
+///     done
+/// }
+/// ```
 #[must_use = "the callback has to return it"]
-pub struct Invalidated<'op>(pub(super) PhantomData<fn(&'op ()) -> &'op ()>);
+pub struct Invalidated<'op>(Part<'op>);
+
+impl Invalidated<'_> {
+    /// Returns the part of the notifier's range that is invalidated, in bytes.
+    ///
+    /// Like [`Pending::range`], for use under the lock. What is calculated before the lock is taken
+    /// is in vain if it is not free, and has to be kept while it is taken.
+    #[inline]
+    pub fn range(&self) -> ops::Range<usize> {
+        self.0.range()
+    }
+
+    /// Returns the pages of the notifier's range that are invalidated.
+    ///
+    /// Like [`Pending::pages`], for use under the lock.
+    #[inline]
+    pub fn pages(&self) -> ops::Range<usize> {
+        self.0.pages()
+    }
+}
+
+/// The part of a notifier's range that is invalidated.
+///
+/// # Invariants
+///
+/// `notifier` is registered, or is being registered, and the core is calling it for `range`.
+#[derive(Clone, Copy)]
+struct Part<'op> {
+    notifier: &'op Opaque<bindings::mmu_interval_notifier>,
+    range: Range<'op>,
+    _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
+}
+
+// SAFETY: What is read of the two does not change for `'op`, and may be read by any task.
+unsafe impl Send for Part<'_> {}
+// SAFETY: As above.
+unsafe impl Sync for Part<'_> {}
+
+impl Part<'_> {
+    #[inline]
+    fn range(self) -> ops::Range<usize> {
+        // SAFETY: By the type invariant the notifier has its range.
+        let bounds = unsafe { bounds(self.notifier.get()) };
+
+        // By the type invariant the two have an address in common, so that both ends lie within the
+        // bounds, and `Range::clip()` would check too much.
+        self.range.start().max(bounds.start)..self.range.end().min(bounds.end)
+    }
+
+    #[inline]
+    fn pages(self) -> ops::Range<usize> {
+        let range = self.range();
+
+        range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE)
+    }
+}
 
 /// The lock of a notifier, held, and the evidence that an invalidation was published under it.
 pub type Locked<'op, T> = (
@@ -179,7 +260,7 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// It is never empty, and lies within [`Notifier::range`], so that the driver need not clip it.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
-        self.range.clip(&self.notifier.range())
+        self.part().range()
     }
 
     /// Returns the pages of the notifier's range that are invalidated, as page numbers: addresses
@@ -188,9 +269,7 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// They include a page that is invalidated only in part.
     #[inline]
     pub fn pages(&self) -> ops::Range<usize> {
-        let range = self.range();
-
-        range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE)
+        self.part().pages()
     }
 
     /// Returns why the range is invalidated.
@@ -219,6 +298,17 @@ impl<'op, T: Operations> Pending<'op, T> {
             .is_some_and(|owner| self.notifier.data.is_own(owner))
     }
 
+    /// Returns the invalidated part of the notifier's range.
+    #[inline]
+    fn part(&self) -> Part<'op> {
+        // INVARIANT: By the type invariant.
+        Part {
+            notifier: &self.notifier.inner,
+            range: self.range,
+            _invariant: PhantomData,
+        }
+    }
+
     /// Returns the notifier.
     #[inline]
     pub(super) fn notifier(&self) -> &'op Notifier<T> {
@@ -228,7 +318,7 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// Has the driver deal with an invalidation that may wait.
     #[inline]
     pub(super) fn invalidate(self) {
-        let Invalidated(_) = self.notifier.data.invalidate(Invalidation(self));
+        let _: Invalidated<'_> = self.notifier.data.invalidate(Invalidation(self));
     }
 
     /// Has the driver deal with an invalidation that must not wait; whether it did.
@@ -253,7 +343,7 @@ impl<'op, T: Operations> Pending<'op, T> {
         // with this sequence number.
         unsafe { (&raw mut (*self.notifier.inner.get()).invalidate_seq).write_volatile(self.seq) };
 
-        Invalidated(PhantomData)
+        Invalidated(self.part())
     }
 }
 

@@ -214,11 +214,11 @@ unsafe impl<T: TwoPass> Sync for TwoPassNotifier<T> {}
 ///
 /// # Invariants
 ///
-/// - While `in_use` is set, `finish` and `token` belong to the one invalidation that set it.
+/// - While `is_free` is not set, `finish` and `token` belong to the invalidation that cleared it.
 /// - `token` is initialized from when that gives `finish` to the core until the core calls back.
 #[pin_data]
 struct Pass<K> {
-    in_use: AtomicFlag,
+    is_free: AtomicFlag,
     #[pin]
     finish: Opaque<bindings::mmu_interval_notifier_finish>,
     token: UnsafeCell<MaybeUninit<K>>,
@@ -226,9 +226,9 @@ struct Pass<K> {
 
 impl<K> Pass<K> {
     fn new() -> impl PinInit<Self> {
-        // INVARIANT: It is not in use.
+        // INVARIANT: It is free.
         pin_init!(Self {
-            in_use: AtomicFlag::new(false),
+            is_free: AtomicFlag::new(true),
             finish <- Opaque::uninit(),
             token: UnsafeCell::new(MaybeUninit::uninit()),
         })
@@ -324,7 +324,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         finish: *mut *mut bindings::mmu_interval_notifier_finish,
     ) -> bool {
         // SAFETY: By the caller's contract.
-        let pass = unsafe { &Self::from_inner(interval_sub).pass };
+        let this = unsafe { Self::from_inner(interval_sub) };
         // SAFETY: By the caller's contract.
         let pending = unsafe { Pending::<T>::from_raw(interval_sub, range, seq) };
 
@@ -336,24 +336,23 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         }
 
         // INVARIANT: From here on `finish` and `token` belong to this invalidation.
-        if pass.in_use.xchg(true, Acquire) {
+        if !this.pass.is_free.xchg(false, Acquire) {
             pending.invalidate();
             return true;
         }
 
-        let notifier = pending.notifier();
-        let (Invalidated(_), token) = notifier.data.start(Invalidation(pending));
+        let (_, token): (Invalidated<'_>, _) = this.notifier.data.start(Invalidation(pending));
         match token {
             Some(token) => {
                 // SAFETY: By the type invariant of `Pass` the token belongs to this invalidation.
-                unsafe { (*pass.token.get()).write(token) };
+                unsafe { (*this.pass.token.get()).write(token) };
                 // INVARIANT: The token is initialized.
                 //
                 // SAFETY: By the caller's contract.
-                unsafe { finish.write(pass.finish.get()) };
+                unsafe { finish.write(this.pass.finish.get()) };
             }
             // INVARIANT: They no longer belong to this invalidation.
-            None => pass.in_use.store(false, Relaxed),
+            None => this.pass.is_free.store(true, Relaxed),
         }
         true
     }
@@ -371,7 +370,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         // invalidation, which does not use it again.
         let token = unsafe { (*this.pass.token.get()).assume_init_read() };
         // INVARIANT: They no longer belong to this invalidation.
-        this.pass.in_use.store(false, Release);
+        this.pass.is_free.store(true, Release);
 
         this.notifier.data.finish(token);
     }
