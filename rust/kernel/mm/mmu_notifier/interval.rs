@@ -323,6 +323,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///   is not removed before `self` is dropped.
 /// - `_module` is a reference to the module of the table of its callbacks.
 /// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
+// In this order, so that the C object is at the address of the notifier.
+#[repr(C)]
 #[pin_data(PinnedDrop)]
 pub struct Notifier<T: Operations> {
     #[pin]
@@ -483,6 +485,12 @@ impl<T: Operations> Notifier<T> {
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
         // pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
+            _: {
+                // Behind what the process can map nothing changes. An address with a tag is there.
+                if range.is_empty() || range.start >= mm.task_size() {
+                    return Err(EINVAL);
+                }
+            },
             // If a later step fails, what is initialized first is dropped last.
             _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             data <- data,
@@ -493,13 +501,10 @@ impl<T: Operations> Notifier<T> {
                 // INVARIANT: It is a borrow of `data`, which lasts until that is dropped.
                 NonNull::from(data.lock())
             },
-            inner <- Opaque::zeroed(),
+            // The registration below initializes what is used.
+            inner <- Opaque::uninit(),
             id: NOTIFIERS.fetch_add(1, Relaxed),
             _: {
-                // Behind what the process can map nothing changes. An address with a tag is there.
-                if range.is_empty() || range.start >= mm.task_size() {
-                    return Err(EINVAL);
-                }
                 let _task: NotThreadSafe = task;
 
                 // SAFETY: `this` is valid.

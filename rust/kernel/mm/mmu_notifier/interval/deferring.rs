@@ -223,6 +223,7 @@ impl Deferral {
     }
 
     /// Returns whether the work item has not finished with part of `range`.
+    #[inline]
     fn is_outstanding(&self, range: &ops::Range<usize>) -> bool {
         let overlaps =
             |other: &ops::Range<usize>| range.start < other.end && other.start < range.end;
