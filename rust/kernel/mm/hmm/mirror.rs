@@ -553,7 +553,15 @@ fn for_each_part(
         return Err(EINVAL);
     }
 
-    let mut slots = [Slot::EMPTY; 32];
+    // A device that faults looks up one page, which need not clear the slots of all others.
+    let (mut slot, mut slots);
+    let slots: &mut [Slot] = if range.end - range.start <= PAGE_SIZE {
+        slot = [Slot::EMPTY];
+        &mut slot
+    } else {
+        slots = [Slot::EMPTY; 32];
+        &mut slots
+    };
     let mut start = range.start;
     let mut looked_up = 0;
     while start < range.end {
