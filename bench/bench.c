@@ -8,6 +8,7 @@
 #define pr_fmt(fmt) "bench: " fmt
 
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/glob.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -91,7 +92,7 @@ enum vary { NOTHING, OTHERS, SIZE_AND_HITS };
  * @name: its name in all results
  * @table: where it is shown: its cost without the core in "callbacks", all of
  *	it in "operations", by the number of intervals in "intervals"
- * @kind: gives the kind of a twin's notifiers
+ * @kind: the offset of the kind of notifiers in a twin
  * @hits: notifiers in the memory that is invalidated, unless they vary
  * @work: what is measured
  * @vary: what varies
@@ -104,7 +105,7 @@ enum vary { NOTHING, OTHERS, SIZE_AND_HITS };
 struct bench_case {
 	const char *name;
 	const char *table;
-	const struct kind *(*kind)(const struct twin *twin);
+	size_t kind;
 	unsigned int hits;
 	void (*work)(struct side *side);
 	enum vary vary;
@@ -253,35 +254,12 @@ static const struct mmu_notifier_ops filler_ops = {
 	.free_notifier = filler_free,
 };
 
-static const struct kind *interval(const struct twin *twin)
-{
-	return &twin->interval;
-}
-
-static const struct kind *two_pass(const struct twin *twin)
-{
-	return &twin->two_pass;
-}
-
-static const struct kind *list(const struct twin *twin)
-{
-	return &twin->list;
-}
-
-static const struct kind *counted(const struct twin *twin)
-{
-	return &twin->counted;
-}
-
-static const struct kind *arch(const struct twin *twin)
-{
-	return &twin->arch;
-}
-
 static bool is_interval(const struct side *side)
 {
-	return side->kind == interval(side->twin) ||
-	       side->kind == two_pass(side->twin);
+	const struct twin *twin = side->twin;
+
+	return side->kind == &twin->interval || side->kind == &twin->two_pass ||
+	       side->kind == &twin->deferring;
 }
 
 /*
@@ -393,7 +371,8 @@ static void measure_layout(struct kunit *test, const struct bench_case *c,
 	KUNIT_ASSERT_NOT_NULL(test, sides);
 	for (who = 1; who < ARRAY_SIZE(twins); who++)
 		KUNIT_ASSERT_EQ(test, 0, set_up(&sides[who], twins[who],
-						c->kind(twins[who]), layout));
+						(void *)twins[who] + c->kind,
+						layout));
 	measure(test, sides, layout, c);
 	for (who = 1; who < ARRAY_SIZE(twins); who++) {
 		struct side *side = &sides[who];
@@ -488,6 +467,28 @@ static void around_locked(struct side *side, void (*f)(void *arg), void *arg)
 	side->twin->locked(slot(side, 0), f, arg);
 }
 
+/* The work item waits for the lock, and must not take turns with @f. */
+static void unpreempted(void *arg)
+{
+	preempt_disable();
+	run(arg);
+	preempt_enable();
+}
+
+static void around_deferring_locked(struct side *side, void (*f)(void *arg),
+				    void *arg)
+{
+	side->twin->deferring_locked(slot(side, 0), unpreempted, arg);
+}
+
+/* As the OOM reaper does: until the work item is done. */
+static void reap(struct side *side)
+{
+	while (mmu_notifier_invalidate_range_start_nonblock(&side->range))
+		msleep(100);
+	mmu_notifier_invalidate_range_end(&side->range);
+}
+
 static void do_clear_flush_young(struct side *side)
 {
 	mmu_notifier_clear_flush_young(side->mm, side->addr,
@@ -545,56 +546,73 @@ static void around_get_put(struct side *side, void (*f)(void *arg), void *arg)
 	side->twin->get_put(side->mm, f, arg);
 }
 
-static const struct bench_case cases[] = {
-	{ "section", "callbacks", interval, 0, do_section },
+#define KIND(name) offsetof(struct twin, name)
 
-	{ "interval_invalidate", "callbacks", interval, 1, do_invalidate },
-	{ "interval_try_invalidate", "callbacks", interval, 1,
+static const struct bench_case cases[] = {
+	{ "section", "callbacks", KIND(interval), 0, do_section },
+
+	{ "interval_invalidate", "callbacks", KIND(interval), 1,
+	  do_invalidate },
+	{ "interval_try_invalidate", "callbacks", KIND(interval), 1,
 	  do_invalidate_nonblock },
-	{ "interval_try_invalidate_refused", "callbacks", interval, 1,
+	{ "interval_try_invalidate_refused", "callbacks", KIND(interval), 1,
 	  do_invalidate_nonblock, .around = around_locked, .silent = true },
 
-	{ "two_pass_invalidate", "callbacks", two_pass, 1, do_invalidate },
-	{ "two_pass_try_invalidate", "callbacks", two_pass, 1,
+	{ "two_pass_invalidate", "callbacks", KIND(two_pass), 1,
+	  do_invalidate },
+	{ "two_pass_try_invalidate", "callbacks", KIND(two_pass), 1,
 	  do_invalidate_nonblock },
 
-	{ "list_start", "callbacks", list, 1, do_invalidate },
-	{ "list_try_start", "callbacks", list, 1, do_invalidate_nonblock },
-	{ "list_start_end", "callbacks", counted, 1, do_invalidate },
-	{ "list_try_start_end", "callbacks", counted, 1,
+	{ "deferring_try_invalidate", "callbacks", KIND(deferring), 1,
 	  do_invalidate_nonblock },
-	{ "list_clear_flush_young", "callbacks", list, 1,
+	{ "deferring_try_invalidate_refused", "callbacks", KIND(deferring), 1,
+	  do_invalidate_nonblock, .around = around_deferring_locked,
+	  .after = reap, .once = true },
+
+	{ "list_start", "callbacks", KIND(list), 1, do_invalidate },
+	{ "list_try_start", "callbacks", KIND(list), 1,
+	  do_invalidate_nonblock },
+	{ "list_start_end", "callbacks", KIND(counted), 1, do_invalidate },
+	{ "list_try_start_end", "callbacks", KIND(counted), 1,
+	  do_invalidate_nonblock },
+	{ "list_clear_flush_young", "callbacks", KIND(list), 1,
 	  do_clear_flush_young },
-	{ "list_clear_young", "callbacks", list, 1, do_clear_young },
-	{ "list_test_young", "callbacks", list, 1, do_test_young },
-	{ "list_arch_invalidate", "callbacks", arch, 1, do_arch_invalidate },
+	{ "list_clear_young", "callbacks", KIND(list), 1, do_clear_young },
+	{ "list_test_young", "callbacks", KIND(list), 1, do_test_young },
+	{ "list_arch_invalidate", "callbacks", KIND(arch), 1,
+	  do_arch_invalidate },
 
-	{ "interval_read", "operations", interval, 1, do_read, .silent = true },
-	{ "interval_read_collision", "operations", interval, 1, do_collide },
-	{ "shared_get_put_first", "operations", interval, 0, do_get_put,
+	{ "interval_read", "operations", KIND(interval), 1, do_read,
+	  .silent = true },
+	{ "interval_read_collision", "operations", KIND(interval), 1,
+	  do_collide },
+	{ "shared_get_put_first", "operations", KIND(interval), 0, do_get_put,
 	  .after = synchronize, .once = true },
-	{ "shared_get_put_again", "operations", interval, 0, do_get_put,
+	{ "shared_get_put_again", "operations", KIND(interval), 0, do_get_put,
 	  .around = around_get_put, .after = synchronize },
-	{ "interval_insert", "operations", interval, 0, do_insert_middle,
-	  .vary = OTHERS, .after = do_remove, .once = true },
-	{ "interval_remove", "operations", interval, 0, do_remove,
+	{ "interval_insert", "operations", KIND(interval), 0,
+	  do_insert_middle, .vary = OTHERS, .after = do_remove, .once = true },
+	{ "interval_remove", "operations", KIND(interval), 0, do_remove,
 	  .vary = OTHERS, .before = do_insert_middle, .once = true },
-	{ "list_register", "operations", list, 0, do_insert, .vary = OTHERS,
-	  .after = do_remove, .once = true },
-	{ "list_unregister", "operations", list, 0, do_remove, .vary = OTHERS,
-	  .before = do_insert, .once = true },
+	{ "list_register", "operations", KIND(list), 0, do_insert,
+	  .vary = OTHERS, .after = do_remove, .once = true },
+	{ "list_unregister", "operations", KIND(list), 0, do_remove,
+	  .vary = OTHERS, .before = do_insert, .once = true },
 
-	{ "find", "intervals", interval, 1, do_invalidate, .vary = OTHERS },
-	{ "invalidate", "intervals", interval, 0, do_invalidate,
+	{ "find", "intervals", KIND(interval), 1, do_invalidate,
+	  .vary = OTHERS },
+	{ "invalidate", "intervals", KIND(interval), 0, do_invalidate,
 	  .vary = SIZE_AND_HITS, .once = true },
-	{ "madvise", "intervals", interval, 0, do_dontneed,
+	{ "madvise", "intervals", KIND(interval), 0, do_dontneed,
 	  .vary = SIZE_AND_HITS, .before = touch, .once = true },
-	{ "mprotect", "intervals", interval, 0, do_protect,
+	{ "mprotect", "intervals", KIND(interval), 0, do_protect,
 	  .vary = SIZE_AND_HITS, .before = unprotect_and_touch,
 	  .after = unprotect, .once = true },
-	{ "munmap", "intervals", interval, 0, unmap_memory,
+	{ "munmap", "intervals", KIND(interval), 0, unmap_memory,
 	  .vary = SIZE_AND_HITS, .after = map_and_touch, .once = true },
 };
+
+#undef KIND
 
 KUNIT_ARRAY_PARAM_DESC(bench, cases, name);
 
@@ -639,9 +657,10 @@ static void memory(struct kunit *test)
 	for (who = 1; who < ARRAY_SIZE(twins); who++) {
 		const struct twin *twin = twins[who];
 
-		pr_info("size: who=%s interval=%zu two_pass=%zu list=%zu counted=%zu arch=%zu\n",
+		pr_info("size: who=%s interval=%zu two_pass=%zu deferring=%zu list=%zu counted=%zu arch=%zu\n",
 			twin->name, twin->interval.size, twin->two_pass.size,
-			twin->list.size, twin->counted.size, twin->arch.size);
+			twin->deferring.size, twin->list.size,
+			twin->counted.size, twin->arch.size);
 	}
 }
 

@@ -33,11 +33,13 @@ struct kind {
  * @name: the language
  * @interval: an interval notifier, which refuses if its mutex is held
  * @two_pass: an interval notifier with two passes
+ * @deferring: an interval notifier that makes its refusals good
  * @list: a list notifier with a start that may refuse, and the age of pages
  * @counted: a list notifier with a start and an end
  * @arch: a list notifier for a device that walks the CPU's page tables
  * @section: begins and ends a non-blocking section
  * @locked: calls @f with the mutex of an interval notifier held
+ * @deferring_locked: the same for one that makes its refusals good
  * @read: begins a read of an interval notifier, calls @f if there is one, and
  *	validates the read; returns whether it was valid
  * @get_put: gets the notifier that there is one of for each mm, calls @f if
@@ -47,11 +49,13 @@ struct twin {
 	const char *name;
 	struct kind interval;
 	struct kind two_pass;
+	struct kind deferring;
 	struct kind list;
 	struct kind counted;
 	struct kind arch;
 	void (*section)(void);
 	void (*locked)(void *slot, void (*f)(void *arg), void *arg);
+	void (*deferring_locked)(void *slot, void (*f)(void *arg), void *arg);
 	bool (*read)(void *slot, void (*f)(void *arg), void *arg);
 	int (*get_put)(struct mm_struct *mm, void (*f)(void *arg), void *arg);
 };

@@ -3,6 +3,8 @@
  * The drivers in C, as twin_rust.rs has them in Rust.
  */
 
+#include <linux/cleanup.h>
+#include <linux/compiler.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -11,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/workqueue.h>
 
 #include "twin.h"
 
@@ -21,6 +24,16 @@
 static void clear(void *slot, size_t size)
 {
 	memset64(slot, 0, size / sizeof(u64));
+}
+
+/*
+ * A driver keeps a notifier that could be inserted, or frees it, and frees it
+ * when it was removed. So the call before that is no jump, as it would be here
+ * if the function ended with it.
+ */
+static void keep(void *slot)
+{
+	barrier_data(slot);
 }
 
 /* An interval notifier. */
@@ -62,17 +75,26 @@ static const struct mmu_interval_notifier_ops interval_ops = {
 	.invalidate = interval_invalidate,
 };
 
-static int interval_insert(void *slot, struct mm_struct *mm,
-			   unsigned long start, unsigned long end)
+static int insert(struct interval *interval, struct mm_struct *mm,
+		  unsigned long start, unsigned long end,
+		  const struct mmu_interval_notifier_ops *ops)
 {
-	struct interval *interval = slot;
+	int ret;
 
-	clear(interval, sizeof(*interval));
 	mutex_init(&interval->lock);
 	interval->start = start;
 	interval->end = end;
-	return mmu_interval_notifier_insert(&interval->sub, mm, start,
-					    end - start, &interval_ops);
+	ret = mmu_interval_notifier_insert(&interval->sub, mm, start,
+					   end - start, ops);
+	keep(interval);
+	return ret;
+}
+
+static int interval_insert(void *slot, struct mm_struct *mm,
+			   unsigned long start, unsigned long end)
+{
+	clear(slot, sizeof(struct interval));
+	return insert(slot, mm, start, end, &interval_ops);
 }
 
 static void interval_remove(void *slot)
@@ -80,6 +102,7 @@ static void interval_remove(void *slot)
 	struct interval *interval = slot;
 
 	mmu_interval_notifier_remove(&interval->sub);
+	keep(interval);
 }
 
 static unsigned long interval_work(void *slot)
@@ -117,14 +140,10 @@ static bool read(void *slot, void (*f)(void *arg), void *arg)
  * an invalidation that begins before that does without.
  */
 struct two_pass {
-	struct mmu_interval_notifier sub;
+	struct interval interval;
 	struct mmu_interval_notifier_finish finish;
 	unsigned long bytes;
 	bool finishing;
-	unsigned long start;
-	unsigned long end;
-	struct mutex lock; /* for invalidated, and for readers */
-	unsigned long invalidated;
 	atomic_long_t finished;
 };
 
@@ -133,17 +152,19 @@ static bool two_pass_start(struct mmu_interval_notifier *sub,
 			   unsigned long seq,
 			   struct mmu_interval_notifier_finish **finish)
 {
-	struct two_pass *two_pass = container_of(sub, struct two_pass, sub);
+	struct two_pass *two_pass =
+		container_of(sub, struct two_pass, interval.sub);
+	struct interval *interval = &two_pass->interval;
 	bool wait = mmu_notifier_range_blockable(range);
 	unsigned long bytes;
 
 	if (wait)
-		mutex_lock(&two_pass->lock);
-	else if (!mutex_trylock(&two_pass->lock))
+		mutex_lock(&interval->lock);
+	else if (!mutex_trylock(&interval->lock))
 		return false;
 	mmu_interval_set_seq(sub, seq);
-	bytes = clipped(two_pass->start, two_pass->end, range);
-	two_pass->invalidated += bytes;
+	bytes = clipped(interval->start, interval->end, range);
+	interval->invalidated += bytes;
 	/* Pairs with the release of two_pass_finish(). */
 	if (wait && !smp_load_acquire(&two_pass->finishing)) {
 		WRITE_ONCE(two_pass->finishing, true);
@@ -152,7 +173,7 @@ static bool two_pass_start(struct mmu_interval_notifier *sub,
 	} else {
 		atomic_long_add(bytes, &two_pass->finished);
 	}
-	mutex_unlock(&two_pass->lock);
+	mutex_unlock(&interval->lock);
 	return true;
 }
 
@@ -175,36 +196,154 @@ static const struct mmu_interval_notifier_ops two_pass_ops = {
 static int two_pass_insert(void *slot, struct mm_struct *mm,
 			   unsigned long start, unsigned long end)
 {
-	struct two_pass *two_pass = slot;
-
-	clear(two_pass, sizeof(*two_pass));
-	mutex_init(&two_pass->lock);
-	two_pass->start = start;
-	two_pass->end = end;
-	return mmu_interval_notifier_insert(&two_pass->sub, mm, start,
-					    end - start, &two_pass_ops);
-}
-
-static void two_pass_remove(void *slot)
-{
-	struct two_pass *two_pass = slot;
-
-	mmu_interval_notifier_remove(&two_pass->sub);
+	clear(slot, sizeof(struct two_pass));
+	return insert(slot, mm, start, end, &two_pass_ops);
 }
 
 static unsigned long two_pass_work(void *slot)
 {
 	struct two_pass *two_pass = slot;
 
-	return two_pass->invalidated + atomic_long_read(&two_pass->finished);
+	return interval_work(slot) + atomic_long_read(&two_pass->finished);
 }
 
-/* A list notifier whose start may refuse. */
+/*
+ * An interval notifier whose refusals are made good, as DeferringNotifier does
+ * it. There is nothing in a span that ends at 0.
+ */
+struct span {
+	unsigned long start;
+	unsigned long end;
+};
+
+struct deferring {
+	struct interval interval;
+	struct work_struct work;
+	spinlock_t lock; /* for the rest */
+	struct span waiting;
+	struct span running;
+	bool stopped;
+};
+
+static struct workqueue_struct *queue;
+
+static bool overlaps(const struct span *a, const struct span *b)
+{
+	return a->start < b->end && b->start < a->end;
+}
+
+static bool is_outstanding(struct deferring *deferring, const struct span *span)
+{
+	guard(spinlock)(&deferring->lock);
+	return overlaps(span, &deferring->waiting) ||
+	       overlaps(span, &deferring->running);
+}
+
+static void defer(struct deferring *deferring, const struct span *span)
+{
+	struct span *waiting = &deferring->waiting;
+	struct span *running = &deferring->running;
+
+	guard(spinlock)(&deferring->lock);
+	if (deferring->stopped ||
+	    (running->start <= span->start && span->end <= running->end))
+		return;
+	waiting->start = waiting->end ? min(waiting->start, span->start) :
+					span->start;
+	waiting->end = max(waiting->end, span->end);
+	queue_work(queue, &deferring->work);
+}
+
+static void make_good(struct work_struct *work)
+{
+	struct deferring *deferring =
+		container_of(work, struct deferring, work);
+	struct span span;
+
+	scoped_guard(spinlock, &deferring->lock) {
+		span = deferring->waiting;
+		deferring->waiting = (struct span){};
+		deferring->running = span;
+	}
+	if (span.end)
+		mmu_interval_notifier_invalidate(&deferring->interval.sub,
+						 span.start, span.end);
+	scoped_guard(spinlock, &deferring->lock)
+		deferring->running = (struct span){};
+}
+
+static bool deferring_invalidate(struct mmu_interval_notifier *sub,
+				 const struct mmu_notifier_range *range,
+				 unsigned long seq)
+{
+	struct deferring *deferring =
+		container_of(sub, struct deferring, interval.sub);
+	struct span span = {
+		max(range->start, deferring->interval.start),
+		min(range->end, deferring->interval.end),
+	};
+
+	if (mmu_notifier_range_blockable(range))
+		return interval_invalidate(sub, range, seq);
+	if (!is_outstanding(deferring, &span) &&
+	    interval_invalidate(sub, range, seq))
+		return true;
+	defer(deferring, &span);
+	return false;
+}
+
+static const struct mmu_interval_notifier_ops deferring_ops = {
+	.invalidate = deferring_invalidate,
+};
+
+static int deferring_insert(void *slot, struct mm_struct *mm,
+			    unsigned long start, unsigned long end)
+{
+	struct deferring *deferring = slot;
+
+	queue = queue ?: alloc_workqueue("mmu_notifier_twin",
+					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!queue)
+		return -ENOMEM;
+	clear(deferring, sizeof(*deferring));
+	INIT_WORK(&deferring->work, make_good);
+	spin_lock_init(&deferring->lock);
+	return insert(slot, mm, start, end, &deferring_ops);
+}
+
+static void deferring_remove(void *slot)
+{
+	struct deferring *deferring = slot;
+
+	scoped_guard(spinlock, &deferring->lock)
+		deferring->stopped = true;
+	cancel_work_sync(&deferring->work);
+	interval_remove(slot);
+}
+
+/* List notifiers, each at the beginning of its slot. */
+
+static int subscribe(struct mmu_notifier *sub, struct mm_struct *mm,
+		     const struct mmu_notifier_ops *ops)
+{
+	sub->ops = ops;
+	return mmu_notifier_register(sub, mm);
+}
+
+static void unsubscribe(void *slot)
+{
+	struct mmu_notifier *sub = slot;
+
+	mmu_notifier_unregister(sub, sub->mm);
+}
+
+/* One whose start may refuse. */
 struct list {
 	struct mmu_notifier sub;
 	struct mutex lock; /* for invalidated */
 	unsigned long invalidated;
-	atomic_long_t asked;
+	spinlock_t age_lock; /* for asked */
+	unsigned long asked;
 };
 
 static void list_release(struct mmu_notifier *sub, struct mm_struct *mm)
@@ -235,7 +374,8 @@ static bool young(struct mmu_notifier *sub)
 {
 	struct list *list = container_of(sub, struct list, sub);
 
-	return atomic_long_fetch_add(1, &list->asked) & 1;
+	guard(spinlock)(&list->age_lock);
+	return list->asked++ & 1;
 }
 
 static bool list_clear_flush_young(struct mmu_notifier *sub,
@@ -272,25 +412,18 @@ static int list_insert(void *slot, struct mm_struct *mm, unsigned long start,
 
 	clear(list, sizeof(*list));
 	mutex_init(&list->lock);
-	list->sub.ops = &list_ops;
-	return mmu_notifier_register(&list->sub, mm);
-}
-
-static void list_remove(void *slot)
-{
-	struct list *list = slot;
-
-	mmu_notifier_unregister(&list->sub, list->sub.mm);
+	spin_lock_init(&list->age_lock);
+	return subscribe(&list->sub, mm, &list_ops);
 }
 
 static unsigned long list_work(void *slot)
 {
 	struct list *list = slot;
 
-	return list->invalidated + atomic_long_read(&list->asked);
+	return list->invalidated + list->asked;
 }
 
-/* A list notifier that counts starts against ends. */
+/* One that counts starts against ends. */
 struct counted {
 	struct mmu_notifier sub;
 	spinlock_t lock; /* for both */
@@ -332,15 +465,7 @@ static int counted_insert(void *slot, struct mm_struct *mm,
 
 	clear(counted, sizeof(*counted));
 	spin_lock_init(&counted->lock);
-	counted->sub.ops = &counted_ops;
-	return mmu_notifier_register(&counted->sub, mm);
-}
-
-static void counted_remove(void *slot)
-{
-	struct counted *counted = slot;
-
-	mmu_notifier_unregister(&counted->sub, counted->sub.mm);
+	return subscribe(&counted->sub, mm, &counted_ops);
 }
 
 static unsigned long counted_work(void *slot)
@@ -350,10 +475,11 @@ static unsigned long counted_work(void *slot)
 	return counted->active + counted->ended;
 }
 
-/* A list notifier of a device that walks the page tables of the CPU. */
+/* One of a device that walks the page tables of the CPU. */
 struct arch {
 	struct mmu_notifier sub;
-	atomic_long_t flushed;
+	spinlock_t lock; /* for flushed, and the commands to the device */
+	unsigned long flushed;
 };
 
 static void arch_invalidate(struct mmu_notifier *sub, struct mm_struct *mm,
@@ -361,7 +487,9 @@ static void arch_invalidate(struct mmu_notifier *sub, struct mm_struct *mm,
 {
 	struct arch *arch = container_of(sub, struct arch, sub);
 
-	atomic_long_add(end - start, &arch->flushed);
+	spin_lock(&arch->lock);
+	arch->flushed += end - start;
+	spin_unlock(&arch->lock);
 }
 
 static const struct mmu_notifier_ops arch_ops = {
@@ -374,22 +502,15 @@ static int arch_insert(void *slot, struct mm_struct *mm, unsigned long start,
 	struct arch *arch = slot;
 
 	clear(arch, sizeof(*arch));
-	arch->sub.ops = &arch_ops;
-	return mmu_notifier_register(&arch->sub, mm);
-}
-
-static void arch_remove(void *slot)
-{
-	struct arch *arch = slot;
-
-	mmu_notifier_unregister(&arch->sub, arch->sub.mm);
+	spin_lock_init(&arch->lock);
+	return subscribe(&arch->sub, mm, &arch_ops);
 }
 
 static unsigned long arch_work(void *slot)
 {
 	struct arch *arch = slot;
 
-	return atomic_long_read(&arch->flushed);
+	return arch->flushed;
 }
 
 /* The one of an mm. */
@@ -446,13 +567,16 @@ const struct twin twin_c = {
 	.interval = { sizeof(struct interval), interval_insert,
 		      interval_remove, interval_work },
 	.two_pass = { sizeof(struct two_pass), two_pass_insert,
-		      two_pass_remove, two_pass_work },
-	.list = { sizeof(struct list), list_insert, list_remove, list_work },
-	.counted = { sizeof(struct counted), counted_insert, counted_remove,
+		      interval_remove, two_pass_work },
+	.deferring = { sizeof(struct deferring), deferring_insert,
+		       deferring_remove, interval_work },
+	.list = { sizeof(struct list), list_insert, unsubscribe, list_work },
+	.counted = { sizeof(struct counted), counted_insert, unsubscribe,
 		     counted_work },
-	.arch = { sizeof(struct arch), arch_insert, arch_remove, arch_work },
+	.arch = { sizeof(struct arch), arch_insert, unsubscribe, arch_work },
 	.section = section,
 	.locked = locked,
+	.deferring_locked = locked,
 	.read = read,
 	.get_put = get_put,
 };

@@ -219,6 +219,8 @@ const struct twin twin_core = {
 		      interval_remove, no_work },
 	.two_pass = { sizeof(struct two_pass), two_pass_insert,
 		      interval_remove, no_work },
+	.deferring = { sizeof(struct mmu_interval_notifier), interval_insert,
+		       interval_remove, no_work },
 	.list = { sizeof(struct mmu_notifier), start_insert, list_remove,
 		  no_work },
 	.counted = { sizeof(struct mmu_notifier), counted_insert, list_remove,
@@ -227,6 +229,7 @@ const struct twin twin_core = {
 		  no_work },
 	.section = section,
 	.locked = locked,
+	.deferring_locked = locked,
 	.read = read,
 	.get_put = get_put,
 };

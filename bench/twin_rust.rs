@@ -15,6 +15,7 @@ use kernel::{
         mmu_notifier::{
             interval::{
                 self,
+                DeferringNotifier,
                 Invalidated,
                 Invalidation,
                 Notifier,
@@ -64,24 +65,26 @@ impl kernel::Module for TwinRust {
     }
 }
 
-/// An interval notifier.
+/// An interval notifier, which may make its refusals good.
+///
+/// A driver has either. As one type for both they would share what a driver compiles for itself.
 #[pin_data]
-struct Interval {
+struct Interval<const DEFERS: bool> {
     /// How many bytes were invalidated.
     #[pin]
     invalidated: Mutex<usize>,
 }
 
-/// The bytes of a range.
-fn len(range: Range<'_>) -> usize {
-    range.end().wrapping_sub(range.start())
+/// The bytes of a range that is not empty, as all are that callbacks are called for.
+fn bytes(range: ops::Range<usize>) -> usize {
+    range.end.wrapping_sub(range.start)
 }
 
 fn add(sum: &mut usize, bytes: usize) {
     *sum = sum.wrapping_add(bytes);
 }
 
-impl Interval {
+impl<const DEFERS: bool> Interval<DEFERS> {
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             invalidated <- new_mutex!(0),
@@ -89,7 +92,7 @@ impl Interval {
     }
 }
 
-impl interval::Operations for Interval {
+impl<const DEFERS: bool> interval::Operations for Interval<DEFERS> {
     type State = usize;
     type Backend = MutexBackend;
     type Refusal = WouldBlock;
@@ -99,9 +102,8 @@ impl interval::Operations for Interval {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let range = op.range();
         let (mut invalidated, done) = op.lock();
-        add(&mut invalidated, range.len());
+        add(&mut invalidated, bytes(done.range()));
         done
     }
 
@@ -110,9 +112,8 @@ impl interval::Operations for Interval {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let range = op.range();
         let (mut invalidated, done) = op.try_lock()?;
-        add(&mut invalidated, range.len());
+        add(&mut invalidated, bytes(done.range()));
         Ok(done)
     }
 }
@@ -144,9 +145,8 @@ impl interval::Operations for Passes {
     }
 
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
-        let range = op.range();
         let (mut invalidated, done) = op.lock();
-        let bytes = range.len();
+        let bytes = bytes(done.range());
         add(&mut invalidated, bytes);
         self.finished.fetch_add(bytes, Relaxed);
         done
@@ -157,9 +157,8 @@ impl interval::Operations for Passes {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        let range = op.range();
         let (mut invalidated, done) = op.try_lock()?;
-        let bytes = range.len();
+        let bytes = bytes(done.range());
         add(&mut invalidated, bytes);
         self.finished.fetch_add(bytes, Relaxed);
         Ok(done)
@@ -171,9 +170,8 @@ impl TwoPass for Passes {
     type Token = usize;
 
     fn start<'op>(&'op self, op: Invalidation<'op, Self>) -> (Invalidated<'op>, Option<usize>) {
-        let range = op.range();
         let (mut invalidated, done) = op.lock();
-        let bytes = range.len();
+        let bytes = bytes(done.range());
         add(&mut invalidated, bytes);
         (done, Some(bytes))
     }
@@ -188,20 +186,24 @@ impl TwoPass for Passes {
 struct List {
     #[pin]
     invalidated: Mutex<usize>,
-    asked: Atomic<usize>,
+    #[pin]
+    asked: SpinLock<usize>,
 }
 
 impl List {
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             invalidated <- new_mutex!(0),
-            asked: Atomic::new(0),
+            asked <- new_spinlock!(0),
         })
     }
 
     /// Whether the device has used the memory: every second time.
     fn young(&self) -> bool {
-        self.asked.fetch_add(1, Relaxed) & 1 != 0
+        let mut asked = self.asked.lock();
+        let young = *asked & 1 != 0;
+        add(&mut asked, 1);
+        young
     }
 }
 
@@ -214,12 +216,12 @@ impl list::Operations for List {
     }
 
     fn start(&self, range: Range<'_>) {
-        add(&mut self.invalidated.lock(), len(range));
+        add(&mut self.invalidated.lock(), bytes(range.into()));
     }
 
     fn try_start(&self, range: Range<'_>, _nb: &NonBlockGuard) -> Result<(), WouldBlock> {
         let mut invalidated = self.invalidated.try_lock().ok_or(WouldBlock)?;
-        add(&mut invalidated, len(range));
+        add(&mut invalidated, bytes(range.into()));
         Ok(())
     }
 
@@ -285,15 +287,18 @@ impl list::Operations for Counted {
 }
 
 /// A list notifier of a device that walks the page tables of the CPU.
+#[pin_data]
 struct Arch {
-    flushed: Atomic<usize>,
+    /// Also for the commands to the device.
+    #[pin]
+    flushed: SpinLock<usize>,
 }
 
 impl Arch {
-    fn new() -> Self {
-        Self {
-            flushed: Atomic::new(0),
-        }
+    fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            flushed <- new_spinlock!(0),
+        })
     }
 }
 
@@ -302,8 +307,7 @@ impl list::Operations for Arch {
     type Refusal = Infallible;
 
     fn arch_invalidate(&self, range: ops::Range<usize>, _nb: &NonBlockGuard) {
-        self.flushed
-            .fetch_add(range.end.wrapping_sub(range.start), Relaxed);
+        add(&mut self.flushed.lock(), bytes(range));
     }
 }
 
@@ -342,7 +346,7 @@ trait Slot: Sized {
     fn work(&self) -> usize;
 }
 
-impl Slot for Notifier<Interval> {
+impl Slot for Notifier<Interval<false>> {
     fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error> {
         Notifier::new(mm, range, Interval::new())
     }
@@ -362,13 +366,23 @@ impl Slot for TwoPassNotifier<Passes> {
     }
 }
 
+impl Slot for DeferringNotifier<Interval<true>> {
+    fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error> {
+        DeferringNotifier::new(mm, range, Interval::new())
+    }
+
+    fn work(&self) -> usize {
+        *self.invalidated.lock()
+    }
+}
+
 impl Slot for list::Notifier<List> {
     fn new(mm: &MmWithUser, _range: ops::Range<usize>) -> impl PinInit<Self, Error> {
         list::Notifier::new(mm, List::new())
     }
 
     fn work(&self) -> usize {
-        *self.invalidated.lock() + self.asked.load(Relaxed)
+        *self.invalidated.lock() + *self.asked.lock()
     }
 }
 
@@ -385,11 +399,11 @@ impl Slot for list::Notifier<Counted> {
 
 impl Slot for list::Notifier<Arch> {
     fn new(mm: &MmWithUser, _range: ops::Range<usize>) -> impl PinInit<Self, Error> {
-        list::Notifier::new(mm, Ok(Arch::new()))
+        list::Notifier::new(mm, Arch::new())
     }
 
     fn work(&self) -> usize {
-        self.flushed.load(Relaxed)
+        *self.flushed.lock()
     }
 }
 
@@ -469,10 +483,23 @@ extern "C" fn section() {
 
 /// # Safety
 ///
-/// There must be a `Notifier<Interval>` in `slot`, and `f` be safe to call with `arg`.
+/// There must be a `Notifier<Interval<false>>` in `slot`, and `f` be safe to call with `arg`.
 unsafe extern "C" fn locked(slot: *mut c_void, f: Callback, arg: *mut c_void) {
     // SAFETY: By the caller's contract.
-    let notifier = unsafe { &*slot.cast::<Notifier<Interval>>() };
+    let notifier = unsafe { &*slot.cast::<Notifier<Interval<false>>>() };
+
+    let _guard = notifier.invalidated.lock();
+    // SAFETY: By the caller's contract.
+    unsafe { call(f, arg) };
+}
+
+/// # Safety
+///
+/// There must be a `DeferringNotifier<Interval<true>>` in `slot`, and `f` be safe to call with
+/// `arg`.
+unsafe extern "C" fn deferring_locked(slot: *mut c_void, f: Callback, arg: *mut c_void) {
+    // SAFETY: By the caller's contract.
+    let notifier = unsafe { &*slot.cast::<DeferringNotifier<Interval<true>>>() };
 
     let _guard = notifier.invalidated.lock();
     // SAFETY: By the caller's contract.
@@ -484,7 +511,7 @@ unsafe extern "C" fn locked(slot: *mut c_void, f: Callback, arg: *mut c_void) {
 /// As for [`locked`].
 unsafe extern "C" fn read(slot: *mut c_void, f: Callback, arg: *mut c_void) -> bool {
     // SAFETY: By the caller's contract.
-    let notifier = unsafe { &*slot.cast::<Notifier<Interval>>() };
+    let notifier = unsafe { &*slot.cast::<Notifier<Interval<false>>>() };
 
     let seq = notifier.read_begin();
     // SAFETY: By the caller's contract.
@@ -515,11 +542,13 @@ pub struct Twin {
     name: *const u8,
     interval: Kind,
     two_pass: Kind,
+    deferring: Kind,
     list: Kind,
     counted: Kind,
     arch: Kind,
     section: extern "C" fn(),
     locked: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void),
+    deferring_locked: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void),
     read: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void) -> bool,
     get_put: unsafe extern "C" fn(*mut bindings::mm_struct, Callback, *mut c_void) -> c_int,
 }
@@ -532,13 +561,15 @@ unsafe impl Sync for Twin {}
 #[allow(non_upper_case_globals)]
 pub static twin_rust: Twin = Twin {
     name: c"rust".to_bytes_with_nul().as_ptr(),
-    interval: Kind::new::<Notifier<Interval>>(),
+    interval: Kind::new::<Notifier<Interval<false>>>(),
     two_pass: Kind::new::<TwoPassNotifier<Passes>>(),
+    deferring: Kind::new::<DeferringNotifier<Interval<true>>>(),
     list: Kind::new::<list::Notifier<List>>(),
     counted: Kind::new::<list::Notifier<Counted>>(),
     arch: Kind::new::<list::Notifier<Arch>>(),
     section,
     locked,
+    deferring_locked,
     read,
     get_put,
 };
