@@ -116,6 +116,7 @@ impl<'a> Request<'a> {
     ///
     /// [`EINVAL`] if `start` is not the start of a page, if there are no slots, or if the range
     /// ends behind the last address.
+    #[inline]
     pub fn new(start: usize, slots: &'a mut [Slot]) -> Result<Self> {
         let len = slots.len().checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
 
