@@ -23,7 +23,7 @@ def ratios(axes, costs):
         axes.scatter(*zip(*points), label=label, color="C1", facecolor=face, zorder=3)
     axes.set(title="Instructions in Rust, C = 1; above the line without the core", xscale="log")
     axes.set_yticks(range(len(cases)), map(str, cases))
-    ticks = [0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8]
+    ticks = [0.9, 1, 1.1, 1.25, 1.5]
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.tick_params(left=False)
