@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Drivers that have to wait before they let go of memory, and who waits for
- * them: the OOM reaper that gave up.
+ * them: the OOM reaper that gave up, or process_mrelease(2).
  *
  * Each victim has a memory cgroup of its own, so that the OOM killer kills it
  * and no other.
@@ -11,12 +11,17 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include <kselftest_harness.h>
 
 #include "expect.h"
 #include "held.h"
+
+#ifndef PROCESS_MRELEASE_WAIT
+#define PROCESS_MRELEASE_WAIT	0x0001U
+#endif
 
 #define MEMORY		(8UL << 20)
 #define LEFT		"1M"		/* what the cgroup may keep */
@@ -457,6 +462,71 @@ TEST_F(reaper, list_notifier_keeps_others_from_exiting)
 	EXPECT_TRUE(let_go(v));
 	EXPECT_LOGGED(REAPED, v);
 	EXPECT_TRUE(exits(other));
+	EXPECT_TRUE(exits(v));
+}
+
+static int mrelease(struct victim *v, unsigned int flags)
+{
+	int pidfd = syscall(SYS_pidfd_open, v->pid, 0), ret;
+
+	ret = syscall(SYS_process_mrelease, pidfd, flags) ? errno : 0;
+	close(pidfd);
+	return ret;
+}
+
+/* Has another process call process_mrelease(2), and exit with the error. */
+static pid_t mrelease_in_process(struct victim *v)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(mrelease(v, PROCESS_MRELEASE_WAIT));
+	return pid;
+}
+
+TEST_F(reaper, mrelease_waits_if_it_may)
+{
+	struct victim *v = start(self, 0, 0);
+	int status;
+	pid_t pid;
+
+	ASSERT_NE(NULL, v);
+	ASSERT_TRUE(hold_memory(v));
+	EXPECT_EQ(EINVAL, mrelease(v, PROCESS_MRELEASE_WAIT));
+	kill(v->pid, SIGKILL);
+	wait_until_held(v->plan->held);
+	EXPECT_EQ(EINVAL, mrelease(v, PROCESS_MRELEASE_WAIT << 1));
+	EXPECT_EQ(EAGAIN, mrelease(v, 0));
+	EXPECT_LT(0, stats(v).refused);
+	EXPECT_EQ(0, stats(v).waited);
+
+	pid = mrelease_in_process(v);
+	EXPECT_TRUE(BECOMES(stats(v).waiting == 1));
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	EXPECT_ALL_THERE(v);
+	EXPECT_TRUE(let_go(v));
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, anon_kb(v));
+	EXPECT_TRUE(exits(v));
+}
+
+TEST_F(reaper, mrelease_is_killed)
+{
+	struct victim *v = start(self, 0, 0);
+	pid_t pid;
+
+	ASSERT_NE(NULL, v);
+	ASSERT_TRUE(hold_memory(v));
+	kill(v->pid, SIGKILL);
+	wait_until_held(v->plan->held);
+	pid = mrelease_in_process(v);
+	EXPECT_TRUE(BECOMES(stats(v).waiting == 1));
+	kill(pid, SIGKILL);
+	EXPECT_TRUE(let_go(v));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	/* It does not call the driver for the next mapping. */
+	EXPECT_EQ(1, stats(v).waited);
 	EXPECT_TRUE(exits(v));
 }
 
