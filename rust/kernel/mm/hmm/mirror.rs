@@ -555,7 +555,7 @@ fn for_each_part(
 
     // A device that faults looks up one page, which need not clear the slots of all others.
     let (mut slot, mut slots);
-    let slots: &mut [Slot] = if range.end - range.start <= PAGE_SIZE {
+    let slots: &mut [Slot] = if range.len() <= PAGE_SIZE {
         slot = [Slot::EMPTY];
         &mut slot
     } else {
