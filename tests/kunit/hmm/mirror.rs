@@ -328,21 +328,30 @@ mod tests {
         let at = |page| addr + page * PAGE_SIZE;
         let mirror = mirror(&mm, at(0)..at(2))?;
         let fault = |range| mirror.fault(range, Access::Read, TIMEOUT);
+        let walk = |range| mirror.for_each_page(range, fault, |_, _| None);
 
         let wrong = [
             fault(at(0) + 1..at(1)),
             // Nothing before the end is entered.
             fault(at(0)..at(1) + 1),
             fault(at(1)..at(3)),
+            walk(at(0) + 1..at(1)),
+            walk(at(0)..at(1) + 1),
         ];
         let none = mirror.lock().count();
-        let right = [fault(at(0)..at(0)), fault(at(0)..at(2))];
+        // A range that ends before it starts is empty, too.
+        let right = [
+            fault(at(0)..at(0)),
+            fault(at(1)..at(0)),
+            walk(at(1)..at(0)),
+            fault(at(0)..at(2)),
+        ];
         let outside = mirror.lock().page(at(2)).is_none();
         drop(mirror);
 
-        assert_eq!(wrong, [Err(EINVAL); 3]);
+        assert_eq!(wrong, [Err(EINVAL); 5]);
         assert_eq!(none, 0);
-        assert_eq!(right, [Ok(0), Ok(2)]);
+        assert_eq!(right, [Ok(0), Ok(0), Ok(0), Ok(2)]);
         assert!(outside);
         Ok(())
     }
