@@ -39,8 +39,8 @@
 #include "expect.h"
 #include "held.h"
 #include "mirror.h"
+#include "oom.h"
 
-#define MiB		(1024UL * 1024)
 #define MEMORY		(32 * MiB)	/* what is mirrored */
 /* Of that, in kilobytes; the rest of the system goes on while we measure. */
 #define ENOUGH		((long)(MEMORY / 1024) * 3 / 4)
@@ -57,46 +57,6 @@ static struct {
 	char *mem;		/* what is mirrored, in the victim */
 } *shared;
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
-}
-
-static FILE *open_file(const char *path)
-{
-	FILE *file = fopen(path, "r");
-
-	if (!file)
-		die(path);
-	return file;
-}
-
-/* The sum of the numbers in the lines of a file that match. */
-static long sum(const char *path, const char *format)
-{
-	FILE *file = open_file(path);
-	char line[256];
-	long total = 0, value;
-
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, format, &value) == 1)
-			total += value;
-	fclose(file);
-	return total;
-}
-
 /* The kilobytes of memory that are in use by the cgroup, or not by the system. */
 static long used_kb(int memcg)
 {
@@ -106,15 +66,6 @@ static long used_kb(int memcg)
 	/* Free memory is also in lists of the CPUs, as pages. */
 	return -sum("/proc/meminfo", "MemFree: %ld") -
 	       sum("/proc/zoneinfo", " count: %ld") * 4;
-}
-
-/* The kilobytes of anonymous memory that a thread has. */
-static long anon_kb(pid_t tid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	return sum(path, "RssAnon: %ld");
 }
 
 /* How often the cgroup was out of memory. */
@@ -165,10 +116,7 @@ static void victim(int mirror)
 
 	/* Whatever others have, this one is killed first. */
 	write_file("/proc/self/oom_score_adj", "1000");
-	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED)
-		die("mmap");
+	mem = private_memory(MEMORY);
 	shared->mem = mem;
 	if (mirror < 0) {
 		shared->hmm = open(HMM_DEVICE, O_RDWR);
@@ -190,26 +138,6 @@ static void victim(int mirror)
 	while (!*held)
 		nap();
 	shared->ready = 1;
-	for (;;)
-		pause();
-}
-
-/*
- * The process that takes memory until another has to give. It has more than any
- * but the victim: if the reaper does not get that memory, this one is next.
- */
-static void hog(void)
-{
-	while (!shared->enough) {
-		char *mem = mmap(NULL, MiB, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		size_t i;
-
-		if (mem == MAP_FAILED)
-			die("mmap");
-		for (i = 0; i < MiB && !shared->enough; i += 4096)
-			mem[i] = 1;
-	}
 	for (;;)
 		pause();
 }
@@ -297,7 +225,7 @@ int main(int argc, char **argv)
 		if (!hog_pid) {
 			if (memcg)
 				write_file(CGROUP "/cgroup.procs", "0");
-			hog();
+			hog(&shared->enough);
 		}
 	}
 	wait_until_held(*held);

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes whose memory is used by drivers that cannot let go of it at once.
+ * All of them are killed together, and none can exit because one of its threads
+ * is held: their memory comes back only if the reaper gets it.
+ *
+ * usage: driver_waits oom|memcg|mrelease
+ *
+ * The argument is how the memory is asked for, as in oom_story.c. A form
+ * is the driver in C, in Rust, or in Rust with notifiers that make refusals
+ * good.
+ *
+ * Prints a KTAP result for each, preceded by a line "# waits key=value ...".
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lib/tests/rust/driver_waits.h>
+
+#include "expect.h"
+#include "held.h"
+#include "oom.h"
+
+#define TRIES		10		/* that the reaper makes */
+#define CGROUP		"/sys/fs/cgroup/waits"
+/*
+ * Twice what they have. With too little memory the whole system is out of it
+ * before the cgroup.
+ */
+#define CGROUP_MAX	"50331648"
+
+static const struct driver {
+	const char *name;
+	unsigned long notifiers;
+	unsigned long busy;
+	unsigned long wait;
+	unsigned long flags;
+	unsigned long hold;	/* for how long its lock is held */
+} drivers[] = {
+	{ "waits", 2, 1, 300, 0, 0 },
+	{ "refuses", 2, 1, 0, DRIVER_WAITS_REFUSES, 0 },
+	{ "holds", 2, 0, 0, 0, 300 },
+	{ "many", 1000, 10, 30, 0, 0 },
+};
+
+enum form { C, RUST, DEFERRING, FORMS };
+
+static const char * const forms[] = { "c", "rust", "deferring" };
+
+struct victim {
+	const struct driver *driver;
+	enum form form;
+	int device;
+	pid_t pid;
+	pid_t holder;		/* holds the lock of the driver */
+	pthread_t releaser;	/* calls process_mrelease(2) */
+	atomic_int eagain;	/* how often that was refused */
+	atomic_int held;	/* the thread that is held */
+	atomic_int ready;	/* the driver uses the memory */
+	int done;
+	int reaped;
+	double first;		/* when the first try was seen */
+	double last;		/* when the last one was */
+	double back;		/* when the memory was back */
+	struct driver_waits_stats stats;
+};
+
+/* Shared between the processes. */
+static struct {
+	atomic_int enough;	/* the hog need not go on */
+	struct victim victims[FORMS * 4];
+} *shared;
+
+static int count;		/* of the victims */
+static int memcg, by_hand;
+
+static struct driver_waits_stats stats(struct victim *v)
+{
+	struct driver_waits_stats stats;
+
+	if (ioctl(v->device, DRIVER_WAITS_STATS, &stats))
+		die("DRIVER_WAITS_STATS");
+	return stats;
+}
+
+/* How often the cgroup was out of memory. */
+static long memcg_ooms(void)
+{
+	return sum(CGROUP "/memory.events", "oom %ld");
+}
+
+static void enter_cgroup(const char *name)
+{
+	char path[64];
+
+	if (by_hand)
+		return;
+	snprintf(path, sizeof(path), CGROUP "/%s/cgroup.procs", name);
+	write_file(path, "0");
+}
+
+/* A process that is to lose its memory. */
+static void be_victim(struct victim *v)
+{
+	/* Each notifier is for a page at least. */
+	size_t len = v->driver->notifiers > 256 ? 4 * MiB : MiB;
+	struct driver_waits_use use = {
+		.len = len,
+		.notifiers = v->driver->notifiers,
+		.busy = v->driver->busy,
+		.wait = v->driver->wait,
+		.flags = v->driver->flags |
+			 (v->form == DEFERRING ? DRIVER_WAITS_DEFERS : 0),
+	};
+	pthread_t thread;
+	char *mem;
+
+	enter_cgroup("victims");
+	/* Whatever others have, these are killed first. */
+	write_file("/proc/self/oom_score_adj", "1000");
+	mem = private_memory(len);
+	/* If a page was moved, the driver would be called before its time. */
+	if (mlock(mem, len))
+		die("mlock");
+	use.addr = (uintptr_t)mem;
+	if (ioctl(v->device, DRIVER_WAITS_USE, &use))
+		die("DRIVER_WAITS_USE");
+	held = &v->held;
+	if (pthread_create(&thread, NULL, held_thread, NULL))
+		die("pthread_create");
+	while (!v->held)
+		nap();
+	v->ready = 1;
+	for (;;)
+		pause();
+}
+
+static void start(struct victim *v)
+{
+	pid_t pid;
+
+	v->device = open(v->form == C ? "/dev/driver_waits_twin" :
+			 "/dev/driver_waits", O_RDWR);
+	if (v->device < 0)
+		die("/dev/driver_waits");
+	pid = fork();
+	if (!pid)
+		be_victim(v);
+	v->pid = pid;
+	while (!v->ready) {
+		if (waitpid(v->pid, NULL, WNOHANG))
+			exit(1);
+		nap();
+	}
+	hold(v->held);
+	if (!v->driver->hold)
+		return;
+	pid = fork();
+	if (!pid)
+		exit(ioctl(v->device, DRIVER_WAITS_HOLD, v->driver->hold));
+	v->holder = pid;
+	while (!stats(v).held)
+		nap();
+}
+
+static void *mrelease(void *victim)
+{
+	struct victim *v = victim;
+	int pidfd = syscall(SYS_pidfd_open, v->pid, 0);
+
+	if (pidfd < 0)
+		die("pidfd_open");
+	/* As often as the OOM reaper would try, and as fast. */
+	while (syscall(SYS_process_mrelease, pidfd, 0)) {
+		if (errno != EAGAIN)
+			die("process_mrelease");
+		if (++v->eagain == TRIES)
+			break;
+		usleep(100000);
+	}
+	close(pidfd);
+	return NULL;
+}
+
+/* Has all victims killed, and returns the hog if there is one. */
+static pid_t kill_all(void)
+{
+	pid_t hog_pid = 0;
+	int i;
+
+	if (by_hand) {
+		for (i = 0; i < count; i++)
+			kill(shared->victims[i].pid, SIGKILL);
+	} else {
+		hog_pid = fork();
+		if (!hog_pid) {
+			enter_cgroup("hog");
+			hog(&shared->enough);
+		}
+	}
+	for (i = 0; i < count; i++)
+		wait_until_held(shared->victims[i].held);
+	shared->enough = 1;
+	for (i = 0; by_hand && i < count; i++)
+		if (pthread_create(&shared->victims[i].releaser, NULL, mrelease,
+				   &shared->victims[i]))
+			die("pthread_create");
+	return hog_pid;
+}
+
+/* Looks whether the memory of a victim is back, or the reaper has given up. */
+static void look(struct victim *v)
+{
+	unsigned long tries = v->stats.tries;
+
+	if (v->done)
+		return;
+	v->stats = stats(v);
+	v->back = now();
+	if (!tries && v->stats.tries)
+		v->first = v->back;
+	if (tries != v->stats.tries)
+		v->last = v->back;
+	v->reaped = v->stats.tries && !anon_kb(v->held);
+	/* The last try may have come in between. */
+	if (v->reaped)
+		v->stats = stats(v);
+	/* The last try may be on its way. */
+	v->done = v->reaped || (v->stats.tries == TRIES &&
+				v->back > v->last + patience() / 40.);
+}
+
+static void wait_for_all(void)
+{
+	double limit = now() + patience();
+	int left, i;
+
+	do {
+		nap();
+		for (left = 0, i = 0; i < count; i++) {
+			look(&shared->victims[i]);
+			left += !shared->victims[i].done;
+		}
+	} while (left && now() < limit);
+}
+
+static void end_all(pid_t hog_pid)
+{
+	struct victim *v;
+
+	for (v = shared->victims; v < shared->victims + count; v++) {
+		if (v->holder)
+			kill(v->holder, SIGKILL);
+		if (by_hand)
+			pthread_join(v->releaser, NULL);
+		ptrace(PTRACE_DETACH, v->held, NULL, NULL);
+		close(v->device);
+	}
+	if (hog_pid)
+		kill(hog_pid, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+}
+
+static void add(const struct driver *driver, enum form form)
+{
+	struct victim *v = &shared->victims[count++];
+
+	v->driver = driver;
+	v->form = form;
+	start(v);
+}
+
+/* What has to be seen, if the kernel and the driver do as they say. */
+static int judge(struct victim *v)
+{
+	int busy = v->driver->busy, holds = !!v->driver->hold;
+	int reaped = holds || v->form == DEFERRING;
+	int good = expect_is(v->reaped, reaped);
+
+	good &= expect_is(v->stats.in_use, reaped ? 0 : busy);
+	if (v->form == DEFERRING) {
+		/* It was refused once, and made good once. */
+		good &= expect_is(v->stats.refused, busy + holds);
+		good &= expect_is(v->stats.blocking, busy + holds);
+	} else if (holds) {
+		good &= expect_is(v->stats.refused, v->stats.tries - 1);
+		good &= expect_is(v->stats.blocking, 0);
+	} else {
+		good &= expect_is(v->stats.refused, TRIES * busy);
+		good &= expect_is(v->stats.blocking, 0);
+	}
+	good &= expect_at_least(v->stats.tries, 2);
+	good &= expect_at_least(TRIES, v->stats.tries);
+	if (by_hand)
+		good &= expect_is(v->eagain, v->stats.tries - v->reaped);
+	return good;
+}
+
+static int each_driver(const char *way)
+{
+	struct victim *v;
+	unsigned int i;
+	pid_t hog_pid;
+	int good, all = 1;
+	long ooms = memcg ? memcg_ooms() : 0;
+
+	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+		add(&drivers[i], C);
+		add(&drivers[i], RUST);
+		add(&drivers[i], DEFERRING);
+	}
+	hog_pid = kill_all();
+	wait_for_all();
+	for (v = shared->victims; v < shared->victims + count; v++) {
+		printf("# waits way=%s driver=%s form=%s reaped=%d ms=%.0f tries=%llu refused=%llu blocking=%llu\n",
+		       way, v->driver->name, forms[v->form], v->reaped,
+		       (v->back - v->first) * 1000, v->stats.tries,
+		       v->stats.refused, v->stats.blocking);
+		good = judge(v);
+		printf("%s 1 %s: %s, %s\n", good ? "ok" : "not ok", way,
+		       v->driver->name, forms[v->form]);
+		all &= good;
+	}
+	if (memcg)
+		all &= expect_at_least(memcg_ooms(), ooms + 1);
+	end_all(hog_pid);
+	return !all;
+}
+
+static void make_cgroups(void)
+{
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0755) && errno != EEXIST)
+		die(CGROUP);
+	write_file(CGROUP "/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP "/victims", 0755) || mkdir(CGROUP "/hog", 0755))
+		die(CGROUP);
+	/* The OOM killer kills all of them at once. */
+	write_file(CGROUP "/victims/memory.oom.group", "1");
+	if (memcg)
+		write_file(CGROUP "/memory.max", CGROUP_MAX);
+}
+
+static void remove_cgroups(void)
+{
+	if (rmdir(CGROUP "/victims") || rmdir(CGROUP "/hog") || rmdir(CGROUP))
+		die(CGROUP);
+}
+
+int main(int argc, char **argv)
+{
+	const char *way = argc > 1 ? argv[1] : "";
+	int ret;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	memcg = !strcmp(way, "memcg");
+	by_hand = !strcmp(way, "mrelease");
+	if (!memcg && !by_hand && strcmp(way, "oom")) {
+		fprintf(stderr, "usage: %s oom|memcg|mrelease\n", argv[0]);
+		return 2;
+	}
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		die("mmap");
+	if (!by_hand)
+		make_cgroups();
+	ret = each_driver(way);
+	if (!by_hand)
+		remove_cgroups();
+	return ret;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Running out of memory, and looking at how much of it there is.
+ */
+#ifndef OOM_H
+#define OOM_H
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "held.h"
+
+#define MiB	(1024UL * 1024)
+
+static inline double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static inline void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+/* The sum of the numbers in the lines of a file that match. */
+static inline long sum(const char *path, const char *format)
+{
+	FILE *file = fopen(path, "r");
+	char line[256];
+	long total = 0, value;
+
+	if (!file)
+		die(path);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, format, &value) == 1)
+			total += value;
+	fclose(file);
+	return total;
+}
+
+/* The kilobytes of anonymous memory that a thread has. */
+static inline long anon_kb(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	return sum(path, "RssAnon: %ld");
+}
+
+/* Memory of the calling process alone. */
+static inline char *private_memory(size_t len)
+{
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		die("mmap");
+	return mem;
+}
+
+/*
+ * The process that takes memory until another has to give. It has more than any
+ * but the victim: if the reaper does not get that memory, this one is next.
+ */
+static inline void hog(atomic_int *enough)
+{
+	while (!*enough) {
+		char *mem = private_memory(MiB);
+		size_t i;
+
+		for (i = 0; i < MiB && !*enough; i += 4096)
+			mem[i] = 1;
+	}
+	for (;;)
+		pause();
+}
+
+#endif /* OOM_H */
