@@ -3,7 +3,7 @@
 # For people: every target installs what is missing, builds what changed, and says what it does.
 # The work is done by the programs in tools/.
 #
-## make demo        the OOM reaper meets Rust drivers: one lets go, one refuses, one sleeps, one is that of HMM
+## make demo        the OOM reaper meets drivers: one lets go, one refuses, one sleeps, one is that of HMM, some wait
 ## make test        every test there is
 ## make test-fast   unit tests on user-mode Linux only: under a minute
 ## make test-kasan  the tests in a guest with KASAN

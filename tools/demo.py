@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The OOM story as a table: tests/vm/oom.sh with four drivers, and what the kernel reports about each."""
+"""The OOM story as a table: tests/vm/oom.sh with four drivers, and what the kernel reports about each.
+
+Then another table for drivers that have to wait: tests/vm/driver_waits.sh.
+"""
 
 import dataclasses
+import itertools
 import re
 
 import guest
 import log
 from build import build
 from common import Failure, arguments, main, output
+from guest import text_of
 from initramfs import initramfs
 from tree import prepared
 
@@ -23,6 +28,22 @@ WAYS = {
     "memcg": "A memory cgroup is out of memory",
     "mrelease": "The process is killed by hand, and process_mrelease(2) asks the driver",
 }
+
+WAITING = {
+    "waits": "waits 300 ms for its device",
+    "refuses": "refuses at once, always",
+    "holds": "holds its lock over a fault, 300 ms",
+    "many": "waits 30 ms in 10 of 1,000 notifiers",
+}
+
+FORMS = {
+    "c": "in C",
+    "rust": "in Rust",
+    "deferring": "in Rust, with a DeferringNotifier",
+}
+
+# How the ways are called in the heads of columns.
+COLUMNS = {"oom": "OOM killer", "memcg": "memory cgroup", "mrelease": "process_mrelease(2)"}
 
 # The lines of a call trace that are shown: the reaper, the driver, and the sleep.
 SHOWN = re.compile(r"^ (schedule|msleep|oom_reaper|zap_vma\w*|__mmu_notifier\w+|\S+\+\S+ \[rust_mmu_mirror\]$)")
@@ -45,17 +66,29 @@ class Story:
         return ", ".join(filter(None, match.groups())) if match else "nothing"
 
 
+def told(boot, kind):
+    """The lines `# kind key=value ...` that the programs of a boot printed, each as a dict."""
+    return [dict(pair.split("=") for pair in line.split())
+            for line in re.findall(rf"^# {kind} (.*)$", text_of(boot.ktap), re.M)]
+
+
 def stories(boot):
     """The stories of a boot: {(way, driver): Story}."""
-    console = boot.console.read_text(errors="replace").replace("\r", "")
+    console = text_of(boot.console)
     consoles = {tuple(match[1].split()): match[2]
                 for match in re.finditer(r"story: (?!end)(.*)\n((?:.*\n)*?)(?=.*story: end)", console)}
     result = {}
-    for line in re.findall(r"^# story (.*)$", boot.ktap.read_text(errors="replace").replace("\r", ""), re.M):
-        numbers = dict(pair.split("=") for pair in line.split())
-        which = numbers["way"], numbers["driver"]
-        result[which] = Story(numbers, consoles.get(which, ""))
+    for story in told(boot, "story"):
+        which = story["way"], story["driver"]
+        result[which] = Story(story, consoles.get(which, ""))
     return result
+
+
+def waits(boot):
+    """When the memory was back from drivers that have to wait: {(way, driver, form): text}."""
+    return {(row["way"], row["driver"], row["form"]):
+            f"{int(row['ms']) / 1000:.2f} s, try {row['tries']}" if row["reaped"] == "1" else "never"
+            for row in told(boot, "waits")}
 
 
 def table(results, way):
@@ -69,6 +102,16 @@ def table(results, way):
         print(f"  {text:34} {story.reaper():30} {int(numbers['ms']) / 1000:15.2f} s "
               f"{int(numbers['freed_kb']) // 1024:5} MiB {numbers.get('nonblock', '-'):>9} "
               f"{numbers.get('refused', '-'):>7}")
+
+
+def waiting_table(results):
+    print("\nDrivers that have to wait. The reaper tries ten times in a second, and process_mrelease(2) is called as\n"
+          "often. The time is from the first try until the memory is back:\n")
+    print(f"  {'the driver':38}" + "".join(f" {column:19}" for column in COLUMNS.values()).rstrip())
+    for driver, text in WAITING.items():
+        print(f"  {text}")
+        for form, how in FORMS.items():
+            print(f"    {how:36}" + "".join(f" {results[way, driver, form]:19}" for way in WAYS).rstrip())
 
 
 def place(tree, obj, console):
@@ -105,27 +148,47 @@ def readable(frame):
     return frame.replace(symbol, re.sub(r"\[[0-9a-f]+\]", "", plain))
 
 
+def tell(tree, obj, initrd, label, name, append=()):
+    """Boot a guest that runs the scenario `name`."""
+    boot = guest.scenario(label, name, guest.scenarios()[name], obj, tree.results / label, initrd, append)
+    if boot.problem:
+        raise Failure(f"the guest: {boot.problem} (log: {boot.console})")
+    return boot
+
+
+def check(boot, results, expected):
+    """Fail unless the boot told all stories that are `expected`."""
+    missing = [" ".join(which) for which in expected if which not in results]
+    if missing:
+        raise Failure(f"the guest told no story of {', '.join(missing)} (log: {boot.console})")
+
+
+def judge(boot):
+    """Fail unless all that a boot showed is as it should be."""
+    wrong = re.findall(r"^not ok \d+ (.*)$", text_of(boot.ktap), re.M)
+    problems = log.judge(text_of(boot.console))
+    if wrong or problems:
+        raise Failure("\n".join([f"this is not what should have happened: {', '.join(wrong) or 'see below'}",
+                                 *problems, f"log: {boot.console}"]))
+
+
 def run():
     with prepared() as tree:
         obj = build(tree, "x86_64")
-        settings = guest.scenarios()["oom"]
-        append = [f"drivers={','.join(DRIVERS)}"]
-        boot = guest.scenario("demo", "oom", settings, obj, tree.results / "demo", initramfs(tree, obj), append)
-        if boot.problem:
-            raise Failure(f"the guest: {boot.problem} (log: {boot.console})")
+        initrd = initramfs(tree, obj)
+        boot = tell(tree, obj, initrd, "demo", "oom", [f"drivers={','.join(DRIVERS)}"])
         results = stories(boot)
-        missing = [f"{way} {driver}" for way in WAYS for driver in DRIVERS if (way, driver) not in results]
-        if missing:
-            raise Failure(f"the guest told no story of {', '.join(missing)} (log: {boot.console})")
+        check(boot, results, itertools.product(WAYS, DRIVERS))
         for way in WAYS:
             table(results, way)
         report(tree, obj, results["oom", "sleeps"].console)
-        wrong = re.findall(r"^not ok \d+ (.*)$", boot.ktap.read_text(errors="replace").replace("\r", ""), re.M)
-        problems = log.judge(boot.console.read_text(errors="replace"))
-        if wrong or problems:
-            raise Failure("\n".join([f"this is not what should have happened: {', '.join(wrong) or 'see below'}",
-                                     *problems, f"log: {boot.console}"]))
-        print(f"\nAll as it should be. The kernel's log: {boot.console}")
+        waiting = tell(tree, obj, initrd, "demo-waits", "driver_waits")
+        results = waits(waiting)
+        check(waiting, results, itertools.product(WAYS, WAITING, FORMS))
+        waiting_table(results)
+        judge(boot)
+        judge(waiting)
+        print(f"\nAll as it should be. The kernel's logs:\n  {boot.console}\n  {waiting.console}")
 
 
 if __name__ == "__main__":

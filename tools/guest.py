@@ -97,6 +97,11 @@ class Run:
         return self
 
 
+def text_of(path):
+    """The text of a file that a guest wrote, empty if it did not."""
+    return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""
+
+
 def with_timeout(process, seconds):
     try:
         process.wait(timeout=seconds)

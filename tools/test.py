@@ -11,6 +11,7 @@ import ktap
 import log
 from build import build
 from common import Failure, PROJECT, arguments, main
+from guest import text_of
 from initramfs import initramfs
 from table import Counts, Table
 from tree import prepared
@@ -40,11 +41,6 @@ def judged(tree, run, results, problems=()):
 def judge(table, tree, name, run, results, problems=()):
     counts, details = judged(tree, run, results, problems)
     table.row(name, counts, run.seconds, details)
-
-
-def text_of(path):
-    """The text of a file that a guest wrote, empty if it did not."""
-    return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""
 
 
 def kunit(boot, name, obj, folder, append, **machine):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of what `make demo` reads from the logs of its guest."""
 
+import contextlib
+import io
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -27,14 +30,59 @@ CONSOLE = """\
 """
 
 
+@contextlib.contextmanager
+def booted(ktap, console):
+    """A boot with these logs."""
+    with tempfile.TemporaryDirectory() as folder:
+        boot = types.SimpleNamespace(ktap=pathlib.Path(folder) / "ktap", console=pathlib.Path(folder) / "console")
+        boot.ktap.write_text(ktap)
+        boot.console.write_text(console)
+        yield boot
+
+
 class Stories(unittest.TestCase):
     def test_stories(self):
-        with tempfile.TemporaryDirectory() as folder:
-            boot = types.SimpleNamespace(ktap=pathlib.Path(folder) / "ktap", console=pathlib.Path(folder) / "console")
-            boot.ktap.write_text(KTAP)
-            boot.console.write_text(CONSOLE)
+        with booted(KTAP, CONSOLE) as boot:
             stories = demo.stories(boot)
         self.assertEqual({which: story.reaper() for which, story in stories.items()},
                          {("oom", "lets-go"): "reaped process, anon-rss:0kB", ("oom", "sleeps"): "unable to reap",
                           ("mrelease", "refuses"): "3 x EAGAIN, done"})
         self.assertEqual(stories["oom", "sleeps"].numbers["ms"], "2280")
+
+    def test_missing(self):
+        with booted(KTAP, CONSOLE) as boot:
+            demo.check(boot, demo.stories(boot), [("oom", "lets-go")])
+            with self.assertRaisesRegex(demo.Failure, "no story of oom refuses"):
+                demo.check(boot, demo.stories(boot), [("oom", "lets-go"), ("oom", "refuses")])
+
+    def test_wrong(self):
+        with booted(KTAP, CONSOLE) as boot:
+            demo.judge(boot)
+        with booted(f"{KTAP}not ok 2 oom sleeps\r\n", CONSOLE) as boot:
+            with self.assertRaisesRegex(demo.Failure, "should have happened: oom sleeps"):
+                demo.judge(boot)
+        with booted(KTAP, f"{CONSOLE}BUG: sleeping function called\n") as boot:
+            with self.assertRaisesRegex(demo.Failure, "BUG: sleeping"):
+                demo.judge(boot)
+
+
+WAITS = """\
+# waits way=oom driver=waits form=c reaped=0 ms=1488 tries=10 refused=10 blocking=0\r
+ok 3 oom: waits, c\r
+# waits way=memcg driver=many form=deferring reaped=1 ms=502 tries=5 refused=10 blocking=10\r
+"""
+
+
+class Waits(unittest.TestCase):
+    def test_waits(self):
+        with booted(WAITS, "") as boot:
+            self.assertEqual(demo.waits(boot), {("oom", "waits", "c"): "never",
+                                                ("memcg", "many", "deferring"): "0.50 s, try 5"})
+
+    def test_table(self):
+        results = {which: f"{which[0]}-{which[2]}" for which in itertools.product(demo.WAYS, demo.WAITING, demo.FORMS)}
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            demo.waiting_table(results)
+        rows = [line.split()[-3:] for line in out.getvalue().splitlines() if line.startswith("    ")]
+        self.assertEqual(rows, [[f"{way}-{form}" for way in demo.WAYS] for form in demo.FORMS] * len(demo.WAITING))
