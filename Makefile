@@ -7,7 +7,7 @@
 ## make test        every test there is
 ## make test-fast   unit tests on user-mode Linux only: under a minute
 ## make test-kasan  the tests in a guest with KASAN
-## make test-rt     the unit tests in a guest with PREEMPT_RT
+## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make bench       what all of this costs, beside the same in C; with CASE=... only that case
 ## make shell       an interactive guest with the modules and sample programs

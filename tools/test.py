@@ -108,8 +108,9 @@ def silence(console):
     return None if announced else "expected a report to be announced, but none was"
 
 
-def vm(table, tree, config):
-    found = guest.scenarios()
+def vm(table, tree, config, names=None):
+    """Boot the scenarios in tests/vm, or only those that are named."""
+    found = {name: settings for name, settings in guest.scenarios().items() if names is None or name in names}
     if not found:
         return
     obj = build(tree, config)
@@ -146,6 +147,7 @@ def run(suites):
                 vm(table, tree, "x86_64")
             if suites == "rt":
                 kunit_x86_64(table, tree, "x86_64-rt")
+                vm(table, tree, "x86_64-rt", ["driver_waits"])
             if suites == "kasan":
                 kunit_x86_64(table, tree, "x86_64-kasan")
                 vm(table, tree, "x86_64-kasan")
