@@ -3,7 +3,10 @@
 //! Xen's gntdev: a mapping of its own that a process has, and registers when it maps it.
 
 use super::*;
-use kernel::mm::MmapWriteLocked;
+use kernel::mm::{
+    mmu_notifier::interval::DeferringNotifier,
+    MmapWriteLocked, //
+};
 
 // [map]
 /// Pages of another domain in a process, `struct gntdev_grant_map`.
@@ -33,30 +36,33 @@ impl Operations for Map {
 
     fn try_invalidate<'op>(
         &'op self,
-        _op: TryInvalidation<'op, Self>,
+        op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        // Giving a page back waits until nobody uses it any more.
-        Err(WouldBlock)
+        // Giving a page back waits until nobody uses it any more, which `invalidate()` may do.
+        let pages = op.pages();
+        let (grants, done) = op.try_lock()?;
+        (!grants.has(pages)).then_some(done).ok_or(WouldBlock)
     }
 }
 
 /// `gntdev_mmap()`, which is called with the `mmap_lock` held: `mmap` is what the
 /// [`VmaNew::mmap_locked`](kernel::mm::virt::VmaNew::mmap_locked) of its vma returns.
-fn mmap(mmap: &MmapWriteLocked, addrs: Range<usize>) -> Result<Pin<KBox<Notifier<Map>>>> {
+fn mmap(mmap: &MmapWriteLocked, addrs: Range<usize>) -> Result<Pin<KBox<DeferringNotifier<Map>>>> {
     let table = Table::new(&addrs);
     let map_addrs = addrs.clone();
     let init = try_pin_init!(Map {
         addrs: map_addrs,
         grants <- new_mutex!(table),
     });
-    KBox::try_pin_init(Notifier::new_locked(mmap, addrs, init), GFP_KERNEL)
+    KBox::try_pin_init(DeferringNotifier::new_locked(mmap, addrs, init), GFP_KERNEL)
 }
 // [map end]
 
 #[kunit_tests(rust_mmu_notifier_gntdev)]
 mod tests {
     use super::*;
+    use crate::task::wait_until;
 
     #[test]
     fn lets_go_of_what_changes() -> Result {
@@ -65,12 +71,16 @@ mod tests {
 
         map.grants.lock().fill();
         let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
-        let kept = map.grants.lock().pages;
+        let made_good = wait_until(|| map.grants.lock().pages == 0);
+        // The work item may not have finished yet.
+        let let_go = wait_until(|| kunit::try_invalidate(&process.mm, 0..usize::MAX).is_ok());
+        map.grants.lock().fill();
         let left = process.change(|| map.grants.lock().pages)?;
         drop(map);
 
         assert_eq!(refused, Err(EAGAIN));
-        assert_eq!(kept, u8::MAX);
+        assert!(made_good);
+        assert!(let_go);
         assert_eq!(left, LEFT);
         Ok(())
     }
