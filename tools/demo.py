@@ -42,6 +42,12 @@ FORMS = {
     "deferring": "in Rust, with a DeferringNotifier",
 }
 
+# The same with a kernel that has vm.oom_reaper_waits.
+FORMS_WAITING = {
+    "c+waits": "in C, and the reaper waits",
+    "rust+waits": "in Rust, and the reaper waits",
+}
+
 # How the ways are called in the heads of columns.
 COLUMNS = {"oom": "OOM killer", "memcg": "memory cgroup", "mrelease": "process_mrelease(2)"}
 
@@ -86,9 +92,16 @@ def stories(boot):
 
 def waits(boot):
     """When the memory was back from drivers that have to wait: {(way, driver, form): text}."""
-    return {(row["way"], row["driver"], row["form"]):
-            f"{int(row['ms']) / 1000:.2f} s, try {row['tries']}" if row["reaped"] == "1" else "never"
-            for row in told(boot, "waits")}
+    results = {}
+    for row in told(boot, "waits"):
+        waited = row["form"] in FORMS_WAITING and row["blocking"] != "0"
+        when = f"{int(row['ms']) / 1000:.2f} s, {'waited' if waited else 'try ' + row['tries']}"
+        results[row["way"], row["driver"], row["form"]] = when if row["reaped"] == "1" else "never"
+    return results
+
+
+def has_waiting_reaper(results):
+    return any(form in FORMS_WAITING for _, _, form in results)
 
 
 def table(results, way):
@@ -108,9 +121,10 @@ def waiting_table(results):
     print("\nDrivers that have to wait. The reaper tries ten times in a second, and process_mrelease(2) is called as\n"
           "often. The time is from the first try until the memory is back:\n")
     print(f"  {'the driver':38}" + "".join(f" {column:19}" for column in COLUMNS.values()).rstrip())
+    forms = FORMS | (FORMS_WAITING if has_waiting_reaper(results) else {})
     for driver, text in WAITING.items():
         print(f"  {text}")
-        for form, how in FORMS.items():
+        for form, how in forms.items():
             print(f"    {how:36}" + "".join(f" {results[way, driver, form]:19}" for way in WAYS).rstrip())
 
 
@@ -184,7 +198,8 @@ def run():
         report(tree, obj, results["oom", "sleeps"].console)
         waiting = tell(tree, obj, initrd, "demo-waits", "driver_waits")
         results = waits(waiting)
-        check(waiting, results, itertools.product(WAYS, WAITING, FORMS))
+        forms = [*FORMS, *(FORMS_WAITING if has_waiting_reaper(results) else [])]
+        check(waiting, results, itertools.product(WAYS, WAITING, forms))
         waiting_table(results)
         judge(boot)
         judge(waiting)

@@ -70,6 +70,8 @@ WAITS = """\
 # waits way=oom driver=waits form=c reaped=0 ms=1488 tries=10 refused=10 blocking=0\r
 ok 3 oom: waits, c\r
 # waits way=memcg driver=many form=deferring reaped=1 ms=502 tries=5 refused=10 blocking=10\r
+# waits way=oom driver=waits form=c+waits reaped=1 ms=1340 tries=10 refused=10 blocking=2\r
+# waits way=oom driver=holds form=c+waits reaped=1 ms=310 tries=4 refused=3 blocking=0\r
 """
 
 
@@ -77,12 +79,15 @@ class Waits(unittest.TestCase):
     def test_waits(self):
         with booted(WAITS, "") as boot:
             self.assertEqual(demo.waits(boot), {("oom", "waits", "c"): "never",
-                                                ("memcg", "many", "deferring"): "0.50 s, try 5"})
+                                                ("memcg", "many", "deferring"): "0.50 s, try 5",
+                                                ("oom", "waits", "c+waits"): "1.34 s, waited",
+                                                ("oom", "holds", "c+waits"): "0.31 s, try 4"})
 
     def test_table(self):
-        results = {which: f"{which[0]}-{which[2]}" for which in itertools.product(demo.WAYS, demo.WAITING, demo.FORMS)}
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            demo.waiting_table(results)
-        rows = [line.split()[-3:] for line in out.getvalue().splitlines() if line.startswith("    ")]
-        self.assertEqual(rows, [[f"{way}-{form}" for way in demo.WAYS] for form in demo.FORMS] * len(demo.WAITING))
+        for forms in ([*demo.FORMS], [*demo.FORMS, *demo.FORMS_WAITING]):
+            results = {which: f"{which[0]}-{which[2]}" for which in itertools.product(demo.WAYS, demo.WAITING, forms)}
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                demo.waiting_table(results)
+            rows = [line.split()[-3:] for line in out.getvalue().splitlines() if line.startswith("    ")]
+            self.assertEqual(rows, [[f"{way}-{form}" for way in demo.WAYS] for form in forms] * len(demo.WAITING))

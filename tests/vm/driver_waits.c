@@ -4,11 +4,13 @@
  * All of them are killed together, and none can exit because one of its threads
  * is held: their memory comes back only if the reaper gets it.
  *
- * usage: driver_waits oom|memcg|mrelease
+ * usage: driver_waits oom|memcg|mrelease|ten
  *
  * The argument is how the memory is asked for, as in oom_story.c. A form
  * is the driver in C, in Rust, or in Rust with notifiers that make refusals
- * good.
+ * good. The last is left out if the reaper waits for drivers that it gave up
+ * on: vm.oom_reaper_waits, and PROCESS_MRELEASE_WAIT. Then there is also "ten":
+ * ten victims, with and without one whose driver never answers.
  *
  * Prints a KTAP result for each, preceded by a line "# waits key=value ...".
  */
@@ -36,7 +38,12 @@
 #include "oom.h"
 
 #define TRIES		10		/* that the reaper makes */
+#define FOREVER		3600000UL
 #define CGROUP		"/sys/fs/cgroup/waits"
+#define REAPER_WAITS	"/proc/sys/vm/oom_reaper_waits"
+#ifndef PROCESS_MRELEASE_WAIT
+#define PROCESS_MRELEASE_WAIT	1
+#endif
 /*
  * Twice what they have. With too little memory the whole system is out of it
  * before the cgroup.
@@ -56,6 +63,9 @@ static const struct driver {
 	{ "holds", 2, 0, 0, 0, 300 },
 	{ "many", 1000, 10, 30, 0, 0 },
 };
+
+/* A driver that does not answer before somebody else lets it. */
+static const struct driver never = { "never", 2, 0, 0, 0, FOREVER };
 
 enum form { C, RUST, DEFERRING, FORMS };
 
@@ -87,6 +97,7 @@ static struct {
 
 static int count;		/* of the victims */
 static int memcg, by_hand;
+static int reaper_waits;
 
 static struct driver_waits_stats stats(struct victim *v)
 {
@@ -188,8 +199,12 @@ static void *mrelease(void *victim)
 	while (syscall(SYS_process_mrelease, pidfd, 0)) {
 		if (errno != EAGAIN)
 			die("process_mrelease");
-		if (++v->eagain == TRIES)
+		if (++v->eagain == TRIES) {
+			if (reaper_waits)
+				syscall(SYS_process_mrelease, pidfd,
+					PROCESS_MRELEASE_WAIT);
 			break;
+		}
 		usleep(100000);
 	}
 	close(pidfd);
@@ -240,11 +255,12 @@ static void look(struct victim *v)
 	if (v->reaped)
 		v->stats = stats(v);
 	/* The last try may be on its way. */
-	v->done = v->reaped || (v->stats.tries == TRIES &&
+	v->done = v->reaped || (!reaper_waits && v->stats.tries == TRIES &&
 				v->back > v->last + patience() / 40.);
 }
 
-static void wait_for_all(void)
+/* Waits for all victims, except for one that may be stuck. */
+static void wait_for_all(const struct victim *stuck)
 {
 	double limit = now() + patience();
 	int left, i;
@@ -253,7 +269,8 @@ static void wait_for_all(void)
 		nap();
 		for (left = 0, i = 0; i < count; i++) {
 			look(&shared->victims[i]);
-			left += !shared->victims[i].done;
+			left += !shared->victims[i].done &&
+				&shared->victims[i] != stuck;
 		}
 	} while (left && now() < limit);
 }
@@ -274,6 +291,8 @@ static void end_all(pid_t hog_pid)
 		kill(hog_pid, SIGKILL);
 	while (wait(NULL) > 0)
 		;
+	memset(shared, 0, sizeof(*shared));
+	count = 0;
 }
 
 static void add(const struct driver *driver, enum form form)
@@ -289,7 +308,7 @@ static void add(const struct driver *driver, enum form form)
 static int judge(struct victim *v)
 {
 	int busy = v->driver->busy, holds = !!v->driver->hold;
-	int reaped = holds || v->form == DEFERRING;
+	int reaped = holds || reaper_waits || v->form == DEFERRING;
 	int good = expect_is(v->reaped, reaped);
 
 	good &= expect_is(v->stats.in_use, reaped ? 0 : busy);
@@ -302,12 +321,14 @@ static int judge(struct victim *v)
 		good &= expect_is(v->stats.blocking, 0);
 	} else {
 		good &= expect_is(v->stats.refused, TRIES * busy);
-		good &= expect_is(v->stats.blocking, 0);
+		good &= expect_is(v->stats.blocking,
+				  reaper_waits ? v->driver->notifiers : 0);
 	}
 	good &= expect_at_least(v->stats.tries, 2);
 	good &= expect_at_least(TRIES, v->stats.tries);
 	if (by_hand)
-		good &= expect_is(v->eagain, v->stats.tries - v->reaped);
+		good &= expect_is(v->eagain, v->stats.blocking && reaper_waits ?
+				  TRIES : v->stats.tries - v->reaped);
 	return good;
 }
 
@@ -322,24 +343,70 @@ static int each_driver(const char *way)
 	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
 		add(&drivers[i], C);
 		add(&drivers[i], RUST);
-		add(&drivers[i], DEFERRING);
+		if (!reaper_waits)
+			add(&drivers[i], DEFERRING);
 	}
 	hog_pid = kill_all();
-	wait_for_all();
+	wait_for_all(NULL);
 	for (v = shared->victims; v < shared->victims + count; v++) {
-		printf("# waits way=%s driver=%s form=%s reaped=%d ms=%.0f tries=%llu refused=%llu blocking=%llu\n",
-		       way, v->driver->name, forms[v->form], v->reaped,
+		printf("# waits way=%s driver=%s form=%s%s reaped=%d ms=%.0f tries=%llu refused=%llu blocking=%llu\n",
+		       way, v->driver->name, forms[v->form],
+		       reaper_waits ? "+waits" : "", v->reaped,
 		       (v->back - v->first) * 1000, v->stats.tries,
 		       v->stats.refused, v->stats.blocking);
 		good = judge(v);
-		printf("%s 1 %s: %s, %s\n", good ? "ok" : "not ok", way,
-		       v->driver->name, forms[v->form]);
+		printf("%s 1 %s: %s, %s%s\n", good ? "ok" : "not ok", way,
+		       v->driver->name, forms[v->form],
+		       reaper_waits ? ", the reaper waits" : "");
 		all &= good;
 	}
 	if (memcg)
 		all &= expect_at_least(memcg_ooms(), ooms + 1);
 	end_all(hog_pid);
 	return !all;
+}
+
+/*
+ * Ten victims, all of which the reaper gives up on. In the second round the
+ * driver of one never answers, and the others are reaped as fast as before.
+ */
+static int ten(void)
+{
+	int round, i, good = 1;
+	double took[2] = { 0 };
+
+	for (round = 0; round < 2; round++) {
+		struct victim *stuck = round ? &shared->victims[9] : NULL;
+		double killed;
+		pid_t hog_pid;
+
+		for (i = 0; i < 9; i++)
+			add(&drivers[1], i % 2 ? C : RUST);
+		add(round ? &never : &drivers[1], C);
+		hog_pid = kill_all();
+		killed = now();
+		wait_for_all(stuck);
+		for (i = 0; i < 9; i++) {
+			struct victim *v = &shared->victims[i];
+
+			good &= expect_is(v->reaped, 1);
+			if (took[round] < v->back - killed)
+				took[round] = v->back - killed;
+		}
+		if (stuck) {
+			good &= expect_is(stuck->stats.tries, TRIES);
+			good &= expect_is(stuck->reaped, 0);
+			kill(stuck->holder, SIGKILL);
+			wait_for_all(NULL);
+			good &= expect_is(stuck->reaped, 1);
+		}
+		end_all(hog_pid);
+	}
+	printf("# ten: the last is reaped after %.1f s, and with one that is stuck after %.1f s\n",
+	       took[0], took[1]);
+	good &= expect_at_least(took[0] * 1500, took[1] * 1000);
+	printf("%s 1 ten victims, one of them stuck\n", good ? "ok" : "not ok");
+	return !good;
 }
 
 static void make_cgroups(void)
@@ -370,17 +437,19 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	memcg = !strcmp(way, "memcg");
 	by_hand = !strcmp(way, "mrelease");
-	if (!memcg && !by_hand && strcmp(way, "oom")) {
-		fprintf(stderr, "usage: %s oom|memcg|mrelease\n", argv[0]);
+	if (!memcg && !by_hand && strcmp(way, "oom") && strcmp(way, "ten")) {
+		fprintf(stderr, "usage: %s oom|memcg|mrelease|ten\n", argv[0]);
 		return 2;
 	}
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		die("mmap");
+	if (!access(REAPER_WAITS, R_OK))
+		reaper_waits = sum(REAPER_WAITS, "%ld");
 	if (!by_hand)
 		make_cgroups();
-	ret = each_driver(way);
+	ret = strcmp(way, "ten") ? each_driver(way) : ten();
 	if (!by_hand)
 		remove_cgroups();
 	return ret;

@@ -8,20 +8,34 @@
 . ./helpers.inc
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
-drivers=4 forms=3
+reaper_waits=/proc/sys/vm/oom_reaper_waits
+drivers=4 forms=3 others=3
+# Without the last form, but with the ten victims.
+[ -e $reaper_waits ] && forms=$((forms + 2)) others=$((others + 1))
+
+# stories WAY...: have the memory asked for in each way
+stories() {
+	for way in "$@"; do
+		started "$way"
+		results driver_waits $way
+	done
+}
 
 ktap_print_header
-ktap_set_plan $(($(echo $ways | wc -w) * drivers * forms + 3))
+ktap_set_plan $(($(echo $ways | wc -w) * drivers * forms + others))
 
 result "the driver loads" insmod /lib/modules/driver_waits.ko
 result "its twin in C loads" insmod /lib/modules/driver_waits_twin.ko
 # What is locked is not moved for others either.
 echo 0 >/proc/sys/vm/compact_unevictable_allowed
 
-for way in $ways; do
-	started "$way"
-	results driver_waits $way
-done
+stories $ways
+if [ -e $reaper_waits ]; then
+	echo 1 >$reaper_waits
+	# One of the ten is stuck, and is no news.
+	echo 0 >/proc/sys/kernel/hung_task_timeout_secs
+	stories $ways ten
+fi
 
 # A callback that still runs would keep them.
 result "they can be unloaded" rmmod driver_waits driver_waits_twin
