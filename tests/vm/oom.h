@@ -34,18 +34,33 @@ static inline void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* The sum of the numbers in the lines of a file that match. */
-static inline long sum(const char *path, const char *format)
+static inline FILE *open_file(const char *path)
 {
 	FILE *file = fopen(path, "r");
-	char line[256];
-	long total = 0, value;
 
 	if (!file)
 		die(path);
+	return file;
+}
+
+/* The sum of the numbers in the lines of an open file that match. */
+static inline long sum_again(FILE *file, const char *format)
+{
+	char line[256];
+	long total = 0, value;
+
+	rewind(file);
 	while (fgets(line, sizeof(line), file))
 		if (sscanf(line, format, &value) == 1)
 			total += value;
+	return total;
+}
+
+static inline long sum(const char *path, const char *format)
+{
+	FILE *file = open_file(path);
+	long total = sum_again(file, format);
+
 	fclose(file);
 	return total;
 }

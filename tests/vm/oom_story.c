@@ -57,15 +57,26 @@ static struct {
 	char *mem;		/* what is mirrored, in the victim */
 } *shared;
 
-/* The kilobytes of memory that are in use by the cgroup, or not by the system. */
+/*
+ * The kilobytes of memory that are in use by the cgroup, or not by the system.
+ *
+ * The files stay open: to open and read them for the first time takes memory,
+ * and when there is none this would wait for the reaper.
+ */
 static long used_kb(int memcg)
 {
+	static FILE *meminfo, *zoneinfo;
+
 	if (memcg)
 		return sum(CGROUP "/memory.current", "%ld") / 1024;
 
+	if (!meminfo) {
+		meminfo = open_file("/proc/meminfo");
+		zoneinfo = open_file("/proc/zoneinfo");
+	}
 	/* Free memory is also in lists of the CPUs, as pages. */
-	return -sum("/proc/meminfo", "MemFree: %ld") -
-	       sum("/proc/zoneinfo", " count: %ld") * 4;
+	return -sum_again(meminfo, "MemFree: %ld") -
+	       sum_again(zoneinfo, " count: %ld") * 4;
 }
 
 /* How often the cgroup was out of memory. */
@@ -203,6 +214,8 @@ int main(int argc, char **argv)
 		ooms = memcg_ooms();
 	}
 
+	/* While there is memory. */
+	used = used_kb(memcg);
 	pid = fork();
 	if (!pid) {
 		if (memcg)
