@@ -26,6 +26,8 @@ mod tests {
                     Operations,
                     TryInvalidation, //
                 },
+                Event,
+                Owner,
                 WouldBlock, //
             },
             MmWithUser, //
@@ -116,6 +118,10 @@ mod tests {
 
         fn lock(&self) -> &Mutex<usize> {
             &self.0.pages
+        }
+
+        fn is_own(&self, owner: Owner) -> bool {
+            owner.is(&*self.0)
         }
 
         fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
@@ -211,6 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn own_invalidations_are_passed_over() -> Result {
+        let mm = TestMm::attach()?;
+        let shared = Shared::new()?;
+        let notifier = shared.register(&mm)?;
+        let event = Event::Migrate(Owner::of(&*shared));
+        *shared.pages.lock() = 3;
+
+        let blocking = kunit::Invalidation::start(&mm, page(2)..page(4), event).map(drop);
+        let nonblocking = kunit::Invalidation::try_start(&mm, page(2)..page(4), event).map(drop);
+        // Stops the work item, if it was queued.
+        drop(notifier);
+
+        assert_eq!([blocking, nonblocking], [Ok(()); 2]);
+        assert_eq!(shared.calls(), [0, 0]);
+        Ok(())
+    }
+
+    #[test]
     fn held_lock_is_waited_for() -> Result {
         let mm = TestMm::attach()?;
         let shared = Shared::new()?;
@@ -248,9 +272,12 @@ mod tests {
         // The table is empty, so that the driver would let go.
         let inside = kunit::try_invalidate(&mm, page(3)..page(4));
         let overlapping = kunit::try_invalidate(&mm, page(3)..page(5));
+        // What was refused just now has to wait for the first to be done.
+        let queued = kunit::try_invalidate(&mm, page(4)..page(5));
         let not_called = shared.calls()[1] == called;
-        // The work item has nothing to do with that, and the driver is called.
-        let elsewhere = kunit::try_invalidate(&mm, page(5)..page(6));
+        // The work item has nothing to do with these, and the driver is called.
+        let before = kunit::try_invalidate(&mm, page(1)..page(2));
+        let behind = kunit::try_invalidate(&mm, page(5)..page(6));
         shared.waits.store(false, Relaxed);
         shared.stopped.complete_all();
         let called_again = shared.wait_for(2);
@@ -263,8 +290,9 @@ mod tests {
         assert!(empty);
         assert_eq!(inside, Err(EAGAIN));
         assert_eq!(overlapping, Err(EAGAIN));
+        assert_eq!(queued, Err(EAGAIN));
         assert!(not_called);
-        assert_eq!(elsewhere, Ok(()));
+        assert_eq!([before, behind], [Ok(()); 2]);
         assert!(called_again);
         assert!(reaped);
         // The range inside needed no second time, the overlapping one did.
@@ -404,6 +432,33 @@ mod tests {
         assert_eq!(refused, Err(EAGAIN));
         assert_eq!(shared.dropped.load(Relaxed), 1);
         assert_eq!(shared.calls(), calls);
+        Ok(())
+    }
+
+    // The work item has been stopped, and the core still calls the notifier.
+    #[test]
+    fn nothing_is_deferred_while_it_is_removed() -> Result {
+        let mm = TestMm::attach()?;
+        let shared = Shared::new()?;
+        let notifier = shared.register(&mm)?;
+        *shared.pages.lock() = 1;
+
+        // The core removes no notifier meanwhile.
+        let other = kunit::Invalidation::start(&mm, page(1)..page(2), Event::Clear)?;
+        *shared.pages.lock() = 1;
+        let task = Task::run_until_it_sleeps(move || drop(notifier));
+        let refused = kunit::try_invalidate(&mm, page(2)..page(4));
+        let calls = shared.calls();
+        // Time for a work item that was queued.
+        fsleep(Delta::from_millis(20));
+        let calls_later = shared.calls();
+        drop(other);
+        task?.wait();
+
+        assert_eq!(refused, Err(EAGAIN));
+        assert_eq!(calls, [1, 1]);
+        assert_eq!(calls_later, calls);
+        assert_eq!(shared.dropped.load(Relaxed), 1);
         Ok(())
     }
 
