@@ -95,7 +95,8 @@ mod tests {
         let notifier = KBox::try_pin_init(Notifier::new(&mm, Ok(Nothing)), GFP_KERNEL)?;
         let with = kunit::invalidate(&mm, range.clone());
         let empty = kunit::invalidate(&mm, PAGE_SIZE..PAGE_SIZE);
-        let backwards = kunit::try_invalidate(&mm, PAGE_SIZE..0);
+        let [start, end] = [PAGE_SIZE, 0];
+        let backwards = kunit::try_invalidate(&mm, start..end);
         drop(notifier);
 
         assert_eq!(without, Err(EINVAL));

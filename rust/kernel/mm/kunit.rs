@@ -6,7 +6,7 @@
 //! the memory of a process can be tested with:
 //!
 //! - [`TestMm`], the address space of the current test, in which it maps and unmaps memory;
-//! - [`read`] and [`write`], which access memory as its process does;
+//! - [`read()`] and [`write()`], which access memory as its process does;
 //! - [`new_mm`], another address space, which ends when the test wants it to;
 //! - [`invalidate`] and [`try_invalidate`], which call the MMU notifiers of an address space, the
 //!   second one like the OOM reaper; [`Invalidation`] is in between its start and its end.
