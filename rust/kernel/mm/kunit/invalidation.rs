@@ -152,7 +152,7 @@ pub fn try_invalidate(mm: &Mm, addrs: Range<usize>) -> Result {
 ///
 /// # Invariants
 ///
-/// The start of `range` was called for `mm`, and returned no error. Its end was not called.
+/// The start of `range` was called for `mm`, and has not been followed by its end.
 #[must_use = "the invalidation ends immediately when it is unused"]
 pub struct Invalidation<'a> {
     range: bindings::mmu_notifier_range,
@@ -213,9 +213,14 @@ impl<'a> Invalidation<'a> {
             owner: ptr::without_provenance_mut(owner),
         };
         // SAFETY: The range is initialized, and its address space has notifiers.
-        to_result(unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) })?;
+        let ret = unsafe { bindings::__mmu_notifier_invalidate_range_start(&mut range) };
+        // If callbacks may sleep, the core has warned of one that fails, and expects an end.
+        if flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE == 0 {
+            to_result(ret)?;
+        }
 
-        // INVARIANT: The call above was the start.
+        // INVARIANT: The call above was the start. It did not end the invalidation itself, which
+        // it does only if it returns an error and callbacks must not sleep.
         Ok(Self {
             range,
             mm: PhantomData,
