@@ -162,7 +162,8 @@ impl Process {
     }
 }
 
-/// What [`Process::change`] leaves of the pages, if the device lets go of what is changed.
+/// The pages that a device has after each step of [`Process::change`], if it lets go of those that
+/// change.
 ///
 /// A fork makes all pages copy-on-write.
 const LEFT: [u8; 5] = [0b1111_1110, 0b1111_1100, 0b1111_1000, 0b1111_0000, 0];

@@ -228,7 +228,7 @@ mod tests {
         let mm = TestMm::attach()?;
         let addr = mm.mmap(4 * PAGE_SIZE, RW)?;
         let range = addr..addr + 3 * PAGE_SIZE;
-        // What the mirror has of what is invalidated.
+        // The part of the invalidated range that is in the range of the mirror.
         let part = addr + PAGE_SIZE..range.end;
         let witness = Witness::new((part.clone(), Event::Clear));
         let mirror = mirror_for(&mm, range.clone(), witness)?;
