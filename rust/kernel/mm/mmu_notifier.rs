@@ -79,6 +79,8 @@ pub mod interval;
 pub mod list;
 pub mod shared;
 
+mod queue;
+
 mod range;
 pub use self::range::{
     Event,

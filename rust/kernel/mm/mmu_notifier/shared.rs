@@ -62,9 +62,12 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-use super::list::{
-    Operations,
-    Subscription, //
+use super::{
+    list::{
+        Operations,
+        Subscription, //
+    },
+    queue, //
 };
 use crate::{
     bindings,
@@ -77,11 +80,7 @@ use crate::{
     },
     module::ModuleRef,
     prelude::*,
-    sync::atomic::{
-        Acquire,
-        Atomic,
-        Full, //
-    },
+    sync::SetOnce,
     types::Opaque,
     workqueue::{
         impl_has_work,
@@ -301,7 +300,11 @@ impl<T: Object> Shared<T> {
                 //
                 // INVARIANT: The table is in its `Kind`.
                 _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
-                queue: queue()?,
+                queue: queue::get_or_create(
+                    &QUEUE,
+                    c"mmu_notifier_free",
+                    bindings::wq_flags_WQ_UNBOUND,
+                )?,
                 work <- new_work!("mmu_notifier::shared::Object"),
                 subscription <- Subscription::new(ops, T::new(mm)),
             }),
@@ -322,35 +325,10 @@ impl<T: Object> Shared<T> {
     }
 }
 
-/// The queue of the work items that drop objects, or null as long as there was no object.
-static QUEUE: Atomic<*mut bindings::workqueue_struct> = Atomic::new(ptr::null_mut());
-
-/// Returns the queue of the work items that drop objects, which is created if need be.
+/// The queue of the work items that drop objects.
 ///
 /// It is not one of the system's, because [`synchronize`] flushes it.
-fn queue() -> Result<&'static Queue> {
-    let mut queue = QUEUE.load(Acquire);
-
-    if queue.is_null() {
-        let name = c"mmu_notifier_free".as_char_ptr();
-        // SAFETY: The name has no conversions, and so needs no arguments.
-        let new =
-            unsafe { bindings::alloc_workqueue_noprof(name, bindings::wq_flags_WQ_UNBOUND, 0) };
-        if new.is_null() {
-            return Err(ENOMEM);
-        }
-        match QUEUE.cmpxchg(queue, new, Full) {
-            Ok(_) => queue = new,
-            Err(other) => {
-                // SAFETY: It was just created, and is used by nobody.
-                unsafe { bindings::destroy_workqueue(new) };
-                queue = other;
-            }
-        }
-    }
-    // SAFETY: It is never destroyed.
-    Ok(unsafe { Queue::from_raw(queue) })
-}
+static QUEUE: SetOnce<&'static Queue> = SetOnce::new();
 
 impl<T: Object> Registry<T> {
     /// Creates a registry, for [`new_registry!`].
@@ -511,8 +489,9 @@ pub fn synchronize() {
     // SAFETY: It may be called whenever it is allowed to sleep.
     unsafe { bindings::mmu_notifier_synchronize() };
 
-    let queue = QUEUE.load(Acquire);
-    if !queue.is_null() {
+    if let Some(queue) = QUEUE.copy() {
+        // CAST: `Queue` is transparent.
+        let queue = ptr::from_ref(queue).cast_mut().cast();
         // SAFETY: It is never destroyed, and may be flushed whenever it is allowed to sleep.
         unsafe { bindings::__flush_workqueue(queue) };
     }

@@ -11,7 +11,10 @@ use crate::{
     bindings,
     container_of,
     mm::{
-        mmu_notifier::WouldBlock,
+        mmu_notifier::{
+            queue,
+            WouldBlock, //
+        },
         MmWithUser,
         MmapWriteLocked, //
     },
@@ -22,7 +25,8 @@ use crate::{
         SetOnce,
         SpinLock, //
     },
-    types::Opaque, //
+    types::Opaque,
+    workqueue::Queue, //
 };
 use core::{
     ops::{
@@ -260,6 +264,8 @@ impl Deferral {
         // Under the lock, so that nothing is queued once it is stopped. If it is queued already it
         // has not taken the range yet. The registration has seen to it that there is a queue.
         if let Some(queue) = QUEUE.copy() {
+            // CAST: `Queue` is transparent.
+            let queue = ptr::from_ref(queue).cast_mut().cast();
             // INVARIANT: By the caller's contract the notifier is registered.
             //
             // SAFETY: The queue is never destroyed. By the type invariant the work item is
@@ -267,7 +273,7 @@ impl Deferral {
             unsafe {
                 bindings::queue_work_on(
                     bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                    queue.0,
+                    queue,
                     self.work.get(),
                 )
             };
@@ -304,44 +310,8 @@ impl Deferral {
     }
 }
 
-/// The workqueue of all notifiers, once there is one.
-static QUEUE: SetOnce<Queue> = SetOnce::new();
-
-/// A workqueue that makes progress without memory.
-///
-/// # Invariants
-///
-/// It is never destroyed.
-#[derive(Clone, Copy)]
-struct Queue(*mut bindings::workqueue_struct);
-
-// SAFETY: A workqueue may be used by any task.
-unsafe impl Send for Queue {}
-// SAFETY: As above.
-unsafe impl Sync for Queue {}
-
-/// Creates the workqueue, unless there is one.
-fn create_queue() -> Result {
-    while QUEUE.as_ref().is_none() {
-        // SAFETY: The name is a format string without arguments.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"mmu_notifier".as_char_ptr(),
-                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM,
-                0,
-            )
-        };
-        if queue.is_null() {
-            return Err(ENOMEM);
-        }
-        // INVARIANT: Only one that was not stored is destroyed.
-        if !QUEUE.populate(Queue(queue)) {
-            // SAFETY: Another task was faster, so that nobody else knows of this one.
-            unsafe { bindings::destroy_workqueue(queue) };
-        }
-    }
-    Ok(())
-}
+/// The workqueue of all notifiers. It makes progress without memory.
+static QUEUE: SetOnce<&'static Queue> = SetOnce::new();
 
 impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
     const OPS: bindings::mmu_interval_notifier_ops = bindings::mmu_interval_notifier_ops {
@@ -400,7 +370,11 @@ impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
         // object is going to have.
         try_pin_init!(&this in Self {
             _: {
-                create_queue()?;
+                queue::get_or_create(
+                    &QUEUE,
+                    c"mmu_notifier",
+                    bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM,
+                )?;
             },
             deferral <- Deferral::new(
                 // SAFETY: `this` is valid, and the field is in bounds of it.
