@@ -259,7 +259,9 @@ impl Pages<'_> {
 
     #[inline]
     fn get(&self, addr: usize) -> Option<(Page<'_>, TableEntry)> {
-        let entry = self.0.entries.lock().get(index(addr))?;
+        // SAFETY: Entries are stored and removed through a `Pin<&mut Table>`, and there is none
+        // while `self` is borrowed.
+        let entry = unsafe { self.0.entries.get_unlocked(index(addr)) }?;
         // SAFETY: By the invariant of `Table` it is the number of a page that the address space
         // has. It was entered because it has a `struct page`.
         let page = unsafe { NonNull::new_unchecked(bindings::pfn_to_page(entry.pfn())) };
