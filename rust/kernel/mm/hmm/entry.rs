@@ -131,7 +131,8 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = (usize, Entry<'a>);
 
-    #[inline]
+    // If it is optimized before it is inlined, then the result goes through memory.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let slot = self.slots.next()?;
         let addr = self.addr;

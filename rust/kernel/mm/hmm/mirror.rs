@@ -8,6 +8,7 @@ use super::{
         Table, //
     },
     Access,
+    Entry,
     Pages,
     Request,
     Slot,
@@ -482,19 +483,17 @@ impl<D: Device> Mirror<D> {
             }
 
             let pages = self.lock();
-            while start < end {
-                match f(&pages, start) {
-                    Some(result) => result?,
-                    None => break,
-                }
+            while let Some(result) = f(&pages, start) {
+                result?;
                 start += PAGE_SIZE;
+                if start == end {
+                    return Ok(faults);
+                }
             }
             drop(pages);
 
-            if start < end {
-                fault(start..end)?;
-                faults += 1;
-            }
+            fault(start..end)?;
+            faults += 1;
         }
         Ok(faults)
     }
@@ -575,8 +574,13 @@ fn for_each_part(
 /// Enters pages into the table, and returns how many were looked up for that.
 fn enter<D: Device>(mut valid: Valid<'_, Inner<D>>) -> Result<usize> {
     let looked_up = valid.looked_up;
-    let (table, entries) = valid.split();
+    let (mut table, entries) = valid.split();
 
-    table.enter(entries)?;
+    for (addr, entry) in entries {
+        let Entry::Mapped(page) = entry else {
+            return Err(EFAULT);
+        };
+        table.as_mut().enter(addr, page)?;
+    }
     Ok(looked_up)
 }

@@ -116,7 +116,8 @@ impl<'a> Request<'a> {
     ///
     /// [`EINVAL`] if `start` is not the start of a page, if there are no slots, or if the range
     /// ends behind the last address.
-    #[inline]
+    // If it is optimized before it is inlined, then the result goes through memory.
+    #[inline(always)]
     pub fn new(start: usize, slots: &'a mut [Slot]) -> Result<Self> {
         let len = slots.len().checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
 

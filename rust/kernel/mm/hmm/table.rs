@@ -2,11 +2,7 @@
 
 //! The page table of a mirror, and the pages in it.
 
-use super::{
-    Entries,
-    Entry,
-    Mapping, //
-};
+use super::Mapping;
 use crate::{
     bindings,
     page::{
@@ -77,6 +73,18 @@ pub(super) enum Kind {
 #[derive(Clone, Copy)]
 pub(super) struct TableEntry(usize);
 
+/// Returns whether a page is that of a `memfd_secret(2)`, which the kernel has not mapped.
+///
+/// # Safety
+///
+/// `page` must be valid, and a process must have it mapped, so that it keeps its `mapping`.
+// What the C function uses is not exported to modules, and so this must not be inlined.
+#[inline(never)]
+unsafe fn is_secret(page: *const bindings::page) -> bool {
+    // SAFETY: By the caller's contract.
+    unsafe { bindings::page_is_secretmem(page) }
+}
+
 impl TableEntry {
     const PFN_SHIFT: u32 = 4;
     const KIND_SHIFT: u32 = 2;
@@ -92,14 +100,12 @@ impl TableEntry {
     /// # Errors
     ///
     /// [`EFAULT`] if the kernel must not access the page like memory.
-    // What the C functions use is not exported to modules, and so this must not be inlined.
-    #[inline(never)]
+    #[inline]
     fn from_mapping(mapping: Mapping<'_>) -> Result<Self> {
         let page = mapping.page().ok_or(EFAULT)?.as_ptr();
 
-        // SAFETY: `page` is valid while the lock is held. A process has it mapped, so it keeps its
-        // `mapping` for as long.
-        if unsafe { bindings::is_pci_p2pdma_page(page) || bindings::page_is_secretmem(page) } {
+        // SAFETY: `page` is valid while the lock is held. A process has it mapped.
+        if unsafe { bindings::is_pci_p2pdma_page(page) || is_secret(page) } {
             return Err(EFAULT);
         }
         let kind = if mapping.is_writable() {
@@ -163,23 +169,22 @@ impl Table {
         })
     }
 
-    /// Enters pages that were faulted in. No owner of device memory was named.
+    /// Enters a page that was faulted in. No owner of device memory was named.
     ///
-    /// If it fails then the pages before have been entered.
-    pub(super) fn enter(mut self: Pin<&mut Self>, entries: Entries<'_>) -> Result {
-        for (addr, entry) in entries {
-            let Entry::Mapped(page) = entry else {
-                return Err(EFAULT);
-            };
-            // INVARIANT: The entries can only be used while the read is valid and the lock is held.
-            // Whether the kernel has a page mapped, and as what, does not change while a process
-            // has it.
-            self.as_mut().store(addr, TableEntry::from_mapping(page)?)?;
-        }
-        Ok(())
+    /// # Errors
+    ///
+    /// - [`EFAULT`] if the kernel must not access the page like memory.
+    /// - [`ENOMEM`] if there is no memory for the table.
+    #[inline]
+    pub(super) fn enter(self: Pin<&mut Self>, addr: usize, page: Mapping<'_>) -> Result {
+        // INVARIANT: The page can only be used while the read is valid and the lock is held.
+        // Whether the kernel has a page mapped, and as what, does not change while a process has
+        // it.
+        self.store(addr, TableEntry::from_mapping(page)?)
     }
 
     /// Enters a page. The caller is responsible for the invariant.
+    #[inline]
     pub(super) fn store(self: Pin<&mut Self>, addr: usize, entry: TableEntry) -> Result {
         let this = self.project();
 
