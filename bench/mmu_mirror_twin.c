@@ -2,8 +2,7 @@
 /*
  * The driver of samples/rust/rust_mmu_mirror.rs in C: the same device, as far
  * as it takes to look up pages, to read them and to let go of them. It lacks
- * writing, the parameters to make it misbehave, and the question whether memory
- * is secret, which a module in C cannot ask.
+ * writing, and the parameters to make it misbehave.
  */
 
 #include <linux/highmem.h>
@@ -22,6 +21,7 @@
 #include <linux/xarray.h>
 
 #include "../../../samples/rust/rust_mmu_mirror.h"
+#include "twin.h"
 
 /* What happened since a device was opened. */
 struct stats {
@@ -216,9 +216,14 @@ static int look_up_and_lock(struct mirror *mirror, unsigned long addr,
 static int enter(struct mirror *mirror, unsigned long addr, unsigned long hmm_pfn)
 {
 	unsigned long pfn = hmm_pfn & ~HMM_PFN_FLAGS;
+	struct page *page;
 	void *entry, *old;
 
-	if (!pfn_valid(pfn) || is_pci_p2pdma_page(pfn_to_page(pfn)))
+	if (!pfn_valid(pfn))
+		return -EFAULT;
+	page = pfn_to_page(pfn);
+	/* Otherwise with_page() would not find it in the direct map. */
+	if (is_pci_p2pdma_page(page) || twin_page_is_secret(page))
 		return -EFAULT;
 	entry = xa_mk_value(pfn << 1 | (hmm_pfn & HMM_PFN_WRITE ? WRITABLE : 0));
 	/* Callbacks take that lock, so the allocation must not reclaim. */

@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
+struct page;
 
 /**
  * struct kind - a kind of notifier
@@ -64,5 +65,7 @@ struct twin {
 extern const struct twin twin_core;
 extern const struct twin twin_c;
 extern const struct twin twin_rust;
+
+bool twin_page_is_secret(const struct page *page);
 
 #endif /* _BENCH_TWIN_H */

@@ -5,11 +5,14 @@
 
 #include <linux/cleanup.h>
 #include <linux/compiler.h>
+#include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/secretmem.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -580,3 +583,15 @@ const struct twin twin_c = {
 	.read = read,
 	.get_put = get_put,
 };
+
+/*
+ * For mmu_mirror_twin.c, which is a module, and so has to call the kernel for
+ * that, as the driver in Rust has to call the kernel crate.
+ */
+bool twin_page_is_secret(const struct page *page)
+{
+	struct address_space *mapping = folio_mapping(page_folio(page));
+
+	return mapping && secretmem_mapping(mapping);
+}
+EXPORT_SYMBOL_GPL(twin_page_is_secret);
