@@ -2,7 +2,7 @@
 
 //! Another task does not hold the mmap lock.
 
-//~ error[E0277]: `*mut ()` cannot be sent between threads safely
+//~ error[E0277]: `*mut ()` cannot be shared between threads safely
 
 include!("common/mirror.rs");
 

@@ -73,6 +73,10 @@
 //! [`invalidate`]: interval::Operations::invalidate
 //! [`try_invalidate`]: interval::Operations::try_invalidate
 
+use super::{
+    MmWithUser,
+    MmapWriteLocked, //
+};
 use core::convert::Infallible;
 
 pub mod interval;
@@ -87,6 +91,25 @@ pub use self::range::{
     Owner,
     Range, //
 };
+
+/// The address space that a notifier is to be registered for, and what is known of its `mmap_lock`.
+#[derive(Clone, Copy)]
+enum Mmap<'a> {
+    /// The current task does not hold it.
+    Unlocked(&'a MmWithUser),
+    /// The current task holds it for writing.
+    Locked(&'a MmapWriteLocked),
+}
+
+impl<'a> Mmap<'a> {
+    #[inline]
+    fn mm(self) -> &'a MmWithUser {
+        match self {
+            Self::Unlocked(mm) => mm,
+            Self::Locked(mmap) => mmap.mm(),
+        }
+    }
+}
 
 /// The answer of a non-blocking callback that would have had to block.
 ///

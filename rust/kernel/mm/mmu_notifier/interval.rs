@@ -159,6 +159,7 @@
 //! ```
 
 use super::{
+    Mmap,
     Owner,
     Refusal, //
 };
@@ -184,10 +185,7 @@ use crate::{
             Lock, //
         }, //
     },
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    types::Opaque, //
 };
 use core::{
     ops::{
@@ -423,8 +421,8 @@ impl<T: Operations> Notifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The mmap lock is not said to be held, and `OPS` is for a `Self`.
-        unsafe { Self::init::<false>(mm, range, const { &Self::OPS }, data) }
+        // SAFETY: `OPS` is for a `Self`.
+        unsafe { Self::init(Mmap::Unlocked(mm), range, const { &Self::OPS }, data) }
     }
 
     /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
@@ -463,24 +461,21 @@ impl<T: Operations> Notifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The lock is held for as long as the initializer borrows the guard, and `OPS` is
-        // for a `Self`.
-        unsafe { Self::init::<true>(mmap.mm(), range, const { &Self::OPS }, data) }
+        // SAFETY: `OPS` is for a `Self`.
+        unsafe { Self::init(Mmap::Locked(mmap), range, const { &Self::OPS }, data) }
     }
 
     /// # Safety
     ///
-    /// - If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
-    /// - It must be sound to call `ops` for a `Self` that the initializer initializes, from when
-    ///   all of its fields are initialized.
-    unsafe fn init<'a, const LOCKED: bool>(
-        mm: &'a MmWithUser,
+    /// It must be sound to call `ops` for a `Self` that the initializer initializes, from when all
+    /// of its fields are initialized.
+    unsafe fn init<'a>(
+        mmap: Mmap<'a>,
         range: ops::Range<usize>,
         ops: &'static bindings::mmu_interval_notifier_ops,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // Another task may not hold the lock.
-        let task = NotThreadSafe;
+        let mm = mmap.mm();
 
         // INVARIANT: If the initializer succeeds, `inner` was registered in its last step. The
         // pinned drop below is the only one that removes it.
@@ -505,8 +500,6 @@ impl<T: Operations> Notifier<T> {
             inner <- Opaque::uninit(),
             id: NOTIFIERS.fetch_add(1, Relaxed),
             _: {
-                let _task: NotThreadSafe = task;
-
                 // SAFETY: `this` is valid.
                 let inner = unsafe { Self::raw_inner(this.as_ptr()) };
                 let len = range.end - range.start;
@@ -516,26 +509,25 @@ impl<T: Operations> Notifier<T> {
                 // SAFETY:
                 // - `inner` is pinned, and the pinned drop removes it.
                 // - `mm` has users for the duration of the call.
-                // - If the mmap lock has to be held, it is by this function's contract.
+                // - If the mmap lock has to be held, it is by `mmap`.
                 // - All fields of `Self` are initialized, so that by this function's contract the
                 //   callbacks may run at once.
                 to_result(unsafe {
-                    if LOCKED {
-                        bindings::mmu_interval_notifier_insert_locked(
+                    match mmap {
+                        Mmap::Unlocked(_) => bindings::mmu_interval_notifier_insert(
                             inner,
                             mm.as_raw(),
                             range.start,
                             len,
                             ops,
-                        )
-                    } else {
-                        bindings::mmu_interval_notifier_insert(
+                        ),
+                        Mmap::Locked(_) => bindings::mmu_interval_notifier_insert_locked(
                             inner,
                             mm.as_raw(),
                             range.start,
                             len,
                             ops,
-                        )
+                        ),
                     }
                 })?;
             },

@@ -9,6 +9,7 @@
 
 use super::{
     private,
+    Mmap,
     Range,
     Refusal, //
 };
@@ -30,10 +31,7 @@ use crate::{
         NonBlockGuard, //
     },
     prelude::*,
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    types::Opaque, //
 };
 use core::{
     ops::{
@@ -489,8 +487,7 @@ impl<T: Operations> Notifier<T> {
         mm: &'a MmWithUser,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The mmap lock is not said to be held.
-        unsafe { Self::init::<false>(mm, data) }
+        Self::init(Mmap::Unlocked(mm), data)
     }
 
     /// Registers a notifier for an address space whose `mmap_lock` is held for writing.
@@ -525,20 +522,15 @@ impl<T: Operations> Notifier<T> {
         mmap: &'a MmapWriteLocked,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The lock is held for as long as the initializer borrows the guard.
-        unsafe { Self::init::<true>(mmap.mm(), data) }
+        Self::init(Mmap::Locked(mmap), data)
     }
 
-    /// # Safety
-    ///
-    /// If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
-    unsafe fn init<'a, const LOCKED: bool>(
-        mm: &'a MmWithUser,
+    fn init<'a>(
+        mmap: Mmap<'a>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
         let ops = const { &Subscription::<T>::OPS };
-        // Another task may not hold the lock.
-        let task = NotThreadSafe;
+        let mm = mmap.mm();
 
         // INVARIANT: If the initializer succeeds, it was registered in its last step. The pinned
         // drop below is the only one that unregisters it.
@@ -547,7 +539,6 @@ impl<T: Operations> Notifier<T> {
             _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             subscription <- Subscription::new(ops, data),
             _: {
-                let _task: NotThreadSafe = task;
                 // SAFETY: `this` is valid, and the field is in bounds of it.
                 let inner = unsafe { &raw const (*this.as_ptr()).subscription.inner };
                 let inner = Opaque::cast_into(inner);
@@ -555,13 +546,12 @@ impl<T: Operations> Notifier<T> {
                 // - `inner` is initialized, and stays where it is until it is unregistered,
                 //   because it is pinned and the pinned drop unregisters it.
                 // - `mm` has users for the duration of the call.
-                // - If the mmap lock has to be held, it is by this function's contract.
+                // - If the mmap lock has to be held, it is by `mmap`.
                 // - All fields of `Self` are initialized, so the callbacks may run at once.
                 to_result(unsafe {
-                    if LOCKED {
-                        bindings::__mmu_notifier_register(inner, mm.as_raw())
-                    } else {
-                        bindings::mmu_notifier_register(inner, mm.as_raw())
+                    match mmap {
+                        Mmap::Unlocked(_) => bindings::mmu_notifier_register(inner, mm.as_raw()),
+                        Mmap::Locked(_) => bindings::__mmu_notifier_register(inner, mm.as_raw()),
                     }
                 })?;
             },

@@ -13,6 +13,7 @@ use crate::{
     bindings,
     container_of,
     mm::{
+        mmu_notifier::Mmap,
         MmWithUser,
         MmapWriteLocked, //
     },
@@ -254,8 +255,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The mmap lock is not said to be held.
-        unsafe { Self::init::<false>(mm, range, data) }
+        Self::init(Mmap::Unlocked(mm), range, data)
     }
 
     /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
@@ -270,24 +270,16 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // SAFETY: The lock is held for as long as the initializer borrows the guard.
-        unsafe { Self::init::<true>(mmap.mm(), range, data) }
+        Self::init(Mmap::Locked(mmap), range, data)
     }
 
-    /// # Safety
-    ///
-    /// If `LOCKED`, the current task must hold the `mmap_lock` of `mm` for writing for `'a`.
-    unsafe fn init<'a, const LOCKED: bool>(
-        mm: &'a MmWithUser,
+    fn init<'a>(
+        mmap: Mmap<'a>,
         range: ops::Range<usize>,
         data: impl PinInit<T, Error> + 'a,
     ) -> impl PinInit<Self, Error> + 'a {
-        // Created here and not in the initializer, which would then be `Send`.
-        //
-        // SAFETY:
-        // - If the mmap lock has to be held, it is by this function's contract.
-        // - It is used below for the `notifier` of a `Self`, after all other fields.
-        let notifier = unsafe { Notifier::init::<LOCKED>(mm, range, const { &Self::OPS }, data) };
+        // SAFETY: It is used below for the `notifier` of a `Self`, after all other fields.
+        let notifier = unsafe { Notifier::init(mmap, range, const { &Self::OPS }, data) };
 
         // INVARIANT: `notifier` is registered with `OPS`.
         try_pin_init!(Self {
