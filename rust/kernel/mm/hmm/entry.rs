@@ -65,7 +65,7 @@ pub fn pud_order() -> u32 {
 ///
 /// Its contents cannot be read: only [`Valid`](super::Valid) gives access to them, while the lock
 /// of the notifier is held.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Slot(c_ulong);
 
@@ -78,7 +78,6 @@ impl Slot {
 ///
 /// See [`Valid::split`](super::Valid::split). A driver that does not care about the pages that are
 /// not there uses [`runs`](Self::runs).
-#[derive(Clone)]
 pub struct Entries<'a> {
     /// The address of the next one.
     addr: usize,
@@ -141,19 +140,11 @@ impl<'a> Iterator for Entries<'a> {
         self.addr += PAGE_SIZE;
         Some((addr, Entry::from_raw(slot.0)))
     }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.slots.size_hint()
-    }
 }
-
-impl ExactSizeIterator for Entries<'_> {}
 
 /// The pages of a range in runs, while the lock of the notifier is held.
 ///
 /// See [`Entries::runs`].
-#[derive(Clone)]
 pub struct Runs<'a>(Peekable<Entries<'a>>);
 
 impl<'a> Iterator for Runs<'a> {
@@ -189,7 +180,6 @@ impl<'a> Iterator for Runs<'a> {
 /// All of it is memory of the system, or all of it is memory of the same device.
 ///
 /// See [`Entries::runs`] for an example.
-#[derive(Clone, Debug)]
 pub struct Run<'a> {
     addrs: ops::Range<usize>,
     first: Mapping<'a>,
