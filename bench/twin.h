@@ -6,10 +6,9 @@
 #ifndef _BENCH_TWIN_H
 #define _BENCH_TWIN_H
 
+#include <linux/err.h>
+#include <linux/mmu_notifier.h>
 #include <linux/types.h>
-
-struct mm_struct;
-struct page;
 
 /**
  * struct kind - a kind of notifier
@@ -67,5 +66,36 @@ extern const struct twin twin_c;
 extern const struct twin twin_rust;
 
 bool twin_page_is_secret(const struct page *page);
+
+/* What drivers in C do, with whatever callbacks. */
+
+static inline int twin_subscribe(struct mmu_notifier *sub, struct mm_struct *mm,
+				 const struct mmu_notifier_ops *ops)
+{
+	sub->ops = ops;
+	return mmu_notifier_register(sub, mm);
+}
+
+/* The notifier is at the beginning of its slot. */
+static inline void twin_unsubscribe(void *slot)
+{
+	struct mmu_notifier *sub = slot;
+
+	mmu_notifier_unregister(sub, sub->mm);
+}
+
+static inline int twin_get_put(const struct mmu_notifier_ops *ops,
+			       struct mm_struct *mm, void (*f)(void *arg),
+			       void *arg)
+{
+	struct mmu_notifier *sub = mmu_notifier_get(ops, mm);
+
+	if (IS_ERR(sub))
+		return PTR_ERR(sub);
+	if (f)
+		f(arg);
+	mmu_notifier_put(sub);
+	return 0;
+}
 
 #endif /* _BENCH_TWIN_H */

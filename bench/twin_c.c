@@ -9,7 +9,6 @@
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/secretmem.h>
@@ -324,23 +323,7 @@ static void deferring_remove(void *slot)
 	interval_remove(slot);
 }
 
-/* List notifiers, each at the beginning of its slot. */
-
-static int subscribe(struct mmu_notifier *sub, struct mm_struct *mm,
-		     const struct mmu_notifier_ops *ops)
-{
-	sub->ops = ops;
-	return mmu_notifier_register(sub, mm);
-}
-
-static void unsubscribe(void *slot)
-{
-	struct mmu_notifier *sub = slot;
-
-	mmu_notifier_unregister(sub, sub->mm);
-}
-
-/* One whose start may refuse. */
+/* A list notifier whose start may refuse. */
 struct list {
 	struct mmu_notifier sub;
 	struct mutex lock; /* for invalidated */
@@ -416,7 +399,7 @@ static int list_insert(void *slot, struct mm_struct *mm, unsigned long start,
 	clear(list, sizeof(*list));
 	mutex_init(&list->lock);
 	spin_lock_init(&list->age_lock);
-	return subscribe(&list->sub, mm, &list_ops);
+	return twin_subscribe(&list->sub, mm, &list_ops);
 }
 
 static unsigned long list_work(void *slot)
@@ -426,7 +409,7 @@ static unsigned long list_work(void *slot)
 	return list->invalidated + list->asked;
 }
 
-/* One that counts starts against ends. */
+/* A list notifier that counts starts against ends. */
 struct counted {
 	struct mmu_notifier sub;
 	spinlock_t lock; /* for both */
@@ -468,7 +451,7 @@ static int counted_insert(void *slot, struct mm_struct *mm,
 
 	clear(counted, sizeof(*counted));
 	spin_lock_init(&counted->lock);
-	return subscribe(&counted->sub, mm, &counted_ops);
+	return twin_subscribe(&counted->sub, mm, &counted_ops);
 }
 
 static unsigned long counted_work(void *slot)
@@ -478,7 +461,7 @@ static unsigned long counted_work(void *slot)
 	return counted->active + counted->ended;
 }
 
-/* One of a device that walks the page tables of the CPU. */
+/* A list notifier of a device that walks the page tables of the CPU. */
 struct arch {
 	struct mmu_notifier sub;
 	spinlock_t lock; /* for flushed, and the commands to the device */
@@ -506,7 +489,7 @@ static int arch_insert(void *slot, struct mm_struct *mm, unsigned long start,
 
 	clear(arch, sizeof(*arch));
 	spin_lock_init(&arch->lock);
-	return subscribe(&arch->sub, mm, &arch_ops);
+	return twin_subscribe(&arch->sub, mm, &arch_ops);
 }
 
 static unsigned long arch_work(void *slot)
@@ -549,14 +532,7 @@ static const struct mmu_notifier_ops process_ops = {
 
 static int get_put(struct mm_struct *mm, void (*f)(void *arg), void *arg)
 {
-	struct mmu_notifier *sub = mmu_notifier_get(&process_ops, mm);
-
-	if (IS_ERR(sub))
-		return PTR_ERR(sub);
-	if (f)
-		f(arg);
-	mmu_notifier_put(sub);
-	return 0;
+	return twin_get_put(&process_ops, mm, f, arg);
 }
 
 static void section(void)
@@ -573,10 +549,12 @@ const struct twin twin_c = {
 		      interval_remove, two_pass_work },
 	.deferring = { sizeof(struct deferring), deferring_insert,
 		       deferring_remove, interval_work },
-	.list = { sizeof(struct list), list_insert, unsubscribe, list_work },
-	.counted = { sizeof(struct counted), counted_insert, unsubscribe,
+	.list = { sizeof(struct list), list_insert, twin_unsubscribe,
+		  list_work },
+	.counted = { sizeof(struct counted), counted_insert, twin_unsubscribe,
 		     counted_work },
-	.arch = { sizeof(struct arch), arch_insert, unsubscribe, arch_work },
+	.arch = { sizeof(struct arch), arch_insert, twin_unsubscribe,
+		  arch_work },
 	.section = section,
 	.locked = locked,
 	.deferring_locked = locked,

@@ -4,7 +4,6 @@
  */
 
 #include <linux/mm.h>
-#include <linux/mmu_notifier.h>
 #include <linux/slab.h>
 
 #include "twin.h"
@@ -123,22 +122,6 @@ static void list_release(struct mmu_notifier *sub, struct mm_struct *mm)
 {
 }
 
-static int list_insert(void *slot, struct mm_struct *mm,
-		       const struct mmu_notifier_ops *ops)
-{
-	struct mmu_notifier *sub = slot;
-
-	sub->ops = ops;
-	return mmu_notifier_register(sub, mm);
-}
-
-static void list_remove(void *slot)
-{
-	struct mmu_notifier *sub = slot;
-
-	mmu_notifier_unregister(sub, sub->mm);
-}
-
 static const struct mmu_notifier_ops start_ops = {
 	.release = list_release,
 	.invalidate_range_start = list_start,
@@ -150,7 +133,7 @@ static const struct mmu_notifier_ops start_ops = {
 static int start_insert(void *slot, struct mm_struct *mm, unsigned long start,
 			unsigned long end)
 {
-	return list_insert(slot, mm, &start_ops);
+	return twin_subscribe(slot, mm, &start_ops);
 }
 
 static const struct mmu_notifier_ops counted_ops = {
@@ -161,7 +144,7 @@ static const struct mmu_notifier_ops counted_ops = {
 static int counted_insert(void *slot, struct mm_struct *mm,
 			  unsigned long start, unsigned long end)
 {
-	return list_insert(slot, mm, &counted_ops);
+	return twin_subscribe(slot, mm, &counted_ops);
 }
 
 static void arch_invalidate(struct mmu_notifier *sub, struct mm_struct *mm,
@@ -176,7 +159,7 @@ static const struct mmu_notifier_ops arch_ops = {
 static int arch_insert(void *slot, struct mm_struct *mm, unsigned long start,
 		       unsigned long end)
 {
-	return list_insert(slot, mm, &arch_ops);
+	return twin_subscribe(slot, mm, &arch_ops);
 }
 
 static struct mmu_notifier *process_alloc(struct mm_struct *mm)
@@ -199,14 +182,7 @@ static const struct mmu_notifier_ops process_ops = {
 
 static int get_put(struct mm_struct *mm, void (*f)(void *arg), void *arg)
 {
-	struct mmu_notifier *sub = mmu_notifier_get(&process_ops, mm);
-
-	if (IS_ERR(sub))
-		return PTR_ERR(sub);
-	if (f)
-		f(arg);
-	mmu_notifier_put(sub);
-	return 0;
+	return twin_get_put(&process_ops, mm, f, arg);
 }
 
 static void section(void)
@@ -221,11 +197,11 @@ const struct twin twin_core = {
 		      interval_remove, no_work },
 	.deferring = { sizeof(struct mmu_interval_notifier), interval_insert,
 		       interval_remove, no_work },
-	.list = { sizeof(struct mmu_notifier), start_insert, list_remove,
+	.list = { sizeof(struct mmu_notifier), start_insert, twin_unsubscribe,
 		  no_work },
-	.counted = { sizeof(struct mmu_notifier), counted_insert, list_remove,
+	.counted = { sizeof(struct mmu_notifier), counted_insert, twin_unsubscribe,
 		     no_work },
-	.arch = { sizeof(struct mmu_notifier), arch_insert, list_remove,
+	.arch = { sizeof(struct mmu_notifier), arch_insert, twin_unsubscribe,
 		  no_work },
 	.section = section,
 	.locked = locked,
