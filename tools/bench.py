@@ -54,7 +54,7 @@ EXCEPTIONS = {
     "list_clear_young": {CALLED: 1.14},
     "list_test_young": {CALLED: 1.15},
     "list_arch_invalidate": {CALLED: 1.21},
-    "mirror_fault": {INLINED: 1.10},
+    "mirror_fault": {INLINED: 1.04},
 }
 
 # What the callbacks of the Rust twin may call, which does not include an allocation.
