@@ -27,8 +27,14 @@ pub(super) fn mirror_for<D: Device>(
 
 #[kunit_tests(rust_mm_hmm_mirror)]
 mod tests {
-    use super::*;
-    use crate::user;
+    use super::{
+        never_there,
+        *, //
+    };
+    use crate::{
+        invalidate,
+        user, //
+    };
     use kernel::{
         mm::{
             hmm::{
@@ -53,9 +59,12 @@ mod tests {
             PAGE_MASK,
             PAGE_SIZE, //
         },
-        sync::atomic::{
-            Atomic,
-            Relaxed, //
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
         },
         types::Opaque, //
     };
@@ -103,6 +112,42 @@ mod tests {
         assert_eq!(&rest, b"w-w--wwwwwwwwwwwwwwwwwwwwwwwwwwww-wwrrrr");
         assert_eq!(forked, [b'-'; 40]);
         assert_eq!((all, some, none), (40, 36, 0));
+        Ok(())
+    }
+
+    // The look-up ends when the invalidation already waits for the lock.
+    #[test]
+    fn overtaken_look_up_counts() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(PAGE_SIZE, RW)?;
+        let range = addr..addr + PAGE_SIZE;
+        let mirror = Arc::pin_init(Mirror::new(&mm, range.clone(), Ok(())), GFP_KERNEL)?;
+        let reader = mirror.clone();
+
+        kunit::write(&mm, addr, &[1])?;
+        let twice = invalidate::before_reader(&mm, range.clone(), mirror.lock(), move || {
+            reader.fault(range, Access::Read, TIMEOUT) == Ok(2)
+        });
+        drop(mirror);
+
+        assert_eq!(twice, Ok(true));
+        Ok(())
+    }
+
+    #[test]
+    fn gives_up_in_time() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = never_there::mmap(&mm)?;
+        let range = addr..addr + PAGE_SIZE;
+        let mirror = mirror(&mm, range.clone())?;
+
+        let results = [
+            mirror.fault(range.clone(), Access::Read, Delta::ZERO),
+            mirror.fault_unlocked(range, Access::Read, Some(Delta::ZERO)),
+        ];
+        drop(mirror);
+
+        assert_eq!(results, [Err(EBUSY); 2]);
         Ok(())
     }
 
