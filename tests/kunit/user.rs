@@ -8,6 +8,11 @@ use kernel::{
     error::to_result,
     prelude::*, //
 };
+#[cfg(CONFIG_DEVICE_PRIVATE)]
+use kernel::{
+    mm::kunit::TestMm,
+    page::PAGE_SIZE, //
+};
 
 extern "C" {
     fn nonblock_kunit_signal_begin();
@@ -28,6 +33,12 @@ extern "C" {
     fn nonblock_kunit_page_refs(addr: usize) -> c_long;
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     fn nonblock_kunit_allow_huge_pages();
+    #[cfg(CONFIG_DEVICE_PRIVATE)]
+    fn nonblock_kunit_device_memory_create(owner: *mut c_void) -> c_int;
+    #[cfg(CONFIG_DEVICE_PRIVATE)]
+    fn nonblock_kunit_device_memory_destroy();
+    #[cfg(CONFIG_DEVICE_PRIVATE)]
+    fn nonblock_kunit_device_memory_take(addr: usize, second: bool) -> c_int;
 }
 
 fn checked(ret: c_long) -> Result {
@@ -79,6 +90,33 @@ pub(crate) fn pfn(addr: usize) -> Option<usize> {
 pub(crate) fn page_refs(addr: usize) -> Option<usize> {
     // SAFETY: As above.
     usize::try_from(unsafe { nonblock_kunit_page_refs(addr) }).ok()
+}
+
+/// Runs `f` while the two pages from `addr` on, which the test has written to, are in memory of a
+/// device that `owner` stands for, and unmaps them.
+///
+/// They are next to each other there, in two memories.
+#[cfg(CONFIG_DEVICE_PRIVATE)]
+pub(crate) fn in_device_memory<D, R>(
+    mm: &TestMm,
+    addr: usize,
+    owner: &D,
+    f: impl FnOnce() -> R,
+) -> Result<R> {
+    let owner = core::ptr::from_ref(owner).cast_mut().cast();
+    let take = |second| {
+        let addr = addr + usize::from(second) * PAGE_SIZE;
+        // SAFETY: The current task is that of the test, and there is the memory.
+        to_result(unsafe { nonblock_kunit_device_memory_take(addr, second) })
+    };
+
+    // SAFETY: Only one test at a time does this. The owner is only compared.
+    to_result(unsafe { nonblock_kunit_device_memory_create(owner) })?;
+    let ret = take(false).and_then(|()| take(true)).map(|()| f());
+    let unmapped = mm.munmap(addr, 2 * PAGE_SIZE);
+    // SAFETY: The pages, the only ones, were unmapped.
+    unsafe { nonblock_kunit_device_memory_destroy() };
+    unmapped.and(ret)
 }
 
 /// Runs `f` while a signal is pending for the current task.
