@@ -33,13 +33,7 @@ keeps_open() {
 	shift
 	insmod $ko || return
 	command "$@" &
-	tries=0
-	until kept $users; do
-		tries=$((tries + 1))
-		[ $tries -lt 100 ] || return
-		sleep 0.1
-	done
-	command go && wait && unloaded
+	kept_soon $users && command go && wait && unloaded
 }
 
 # Two processes queue one work item as fast as they can.

@@ -47,10 +47,8 @@ freed() {
 
 # Its destructor waits for the second use.
 slow() {
-	insmod $ko slow=1 && use || return
 	# One is that of the object, and one that of the work item that drops it.
-	until [ "$(cat /sys/module/$module/refcnt)" = 2 ]; do sleep 0.1; done
-	kept 2 && use && unloaded
+	insmod $ko slow=1 && use && kept_soon 2 && use && unloaded
 }
 
 failing() {
