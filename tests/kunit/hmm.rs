@@ -278,6 +278,25 @@ mod tests {
         Ok(())
     }
 
+    // In C, what slots have at the start may request a fault.
+    #[test]
+    fn slots_may_be_used_again() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
+        let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
+        let mut slots = [Slot::EMPTY];
+
+        let request = Request::new(addr, &mut slots)?;
+        let first = letters::<1>(request.fault(&notifier, Access::Write, TIMEOUT));
+        let request = Request::new(addr + PAGE_SIZE, &mut slots)?;
+        let second = letters::<1>(request.snapshot(&notifier, TIMEOUT));
+        drop(notifier);
+
+        assert_eq!(first, Ok(*b"w"));
+        assert_eq!(second, Ok(*b"-"));
+        Ok(())
+    }
+
     #[test]
     fn what_cannot_be_faulted_in_fails() -> Result {
         let mm = TestMm::attach()?;
