@@ -17,9 +17,11 @@ mod tests {
     };
     use core::{
         convert::Infallible,
-        ops, //
+        ops,
+        ptr, //
     };
     use kernel::{
+        bindings,
         mm::{
             kunit::{
                 self,
@@ -233,7 +235,7 @@ mod tests {
         let again = kunit::invalidate(&mm, addr..addr + PAGE_SIZE);
         let once_more = calls.take();
         let in_section = notifiers[0].sections.load(Relaxed);
-        let same_mm = core::ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
+        let same_mm = ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
         drop(notifiers);
 
         assert_eq!(one[..], [(0, Start), (0, Finish)]);
@@ -326,6 +328,31 @@ mod tests {
         assert_eq!(in_section, 2);
         assert_eq!(refused, Err(EAGAIN));
         assert!(calls.take().is_empty());
+        Ok(())
+    }
+
+    // As in the work item that makes a refusal good.
+    #[test]
+    fn one_notifier_is_invalidated() -> Result {
+        let mm = TestMm::attach()?;
+        let calls = Calls::new()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let notifiers = [
+            register(&mm, range.clone(), mirror(0, &calls))?,
+            register(&mm, range.clone(), mirror(1, &calls))?,
+        ];
+        let inner = ptr::from_ref::<Notifier<_>>(&notifiers[0]).cast_mut();
+
+        let seqs = [notifiers[0].read_begin(), notifiers[1].read_begin()];
+        // SAFETY: The C object is at the address of the notifier, which is registered.
+        unsafe { bindings::mmu_interval_notifier_invalidate(inner.cast(), range.start, range.end) };
+        let valid = seqs.map(|seq| seq.lock().is_some());
+        let called = calls.take();
+        drop(notifiers);
+
+        assert_eq!(valid, [false, true]);
+        assert_eq!(called[..], [(0, Start), (0, Finish)]);
+        assert_eq!(calls.tokens.load(Relaxed), 0);
         Ok(())
     }
 
