@@ -346,3 +346,16 @@ impl Mapping<'_> {
         unsafe { bindings::zone_device_pages_have_same_pgmap(page.as_ptr(), other.as_ptr()) }
     }
 }
+
+#[kunit_tests(rust_mm_hmm_entry)]
+mod tests {
+    use super::*;
+
+    // The core reports memory without a `struct page` as an error, so that no look-up has any.
+    #[test]
+    fn page_needs_a_struct_page() {
+        let last = Mapping(VALID | !FLAGS, PhantomData);
+
+        assert!(last.page().is_none());
+    }
+}
