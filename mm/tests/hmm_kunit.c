@@ -25,6 +25,7 @@ struct test_mapping {
 	unsigned int order;	/* of its entries */
 	unsigned long pfn;
 	bool collide;		/* invalidate, too */
+	struct page *page;	/* what a fault gets, if anything */
 	int faults;
 	int kill_at;		/* the fault with the fatal signal */
 	int give_up_at;		/* so that a test fails instead of hanging */
@@ -87,7 +88,7 @@ static const struct file_operations special_fops = {
 	.mmap = special_mmap,
 };
 
-/* Never gets a page. */
+/* Gets no page, unless the mapping has one. */
 static vm_fault_t futile_fault(struct vm_fault *vmf)
 {
 	struct test_mapping *mapping = vmf->vma->vm_private_data;
@@ -106,7 +107,11 @@ static vm_fault_t futile_fault(struct vm_fault *vmf)
 		mmu_notifier_invalidate_range_start(&range);
 		mmu_notifier_invalidate_range_end(&range);
 	}
-	return VM_FAULT_NOPAGE;
+	if (!mapping->page)
+		return VM_FAULT_NOPAGE;
+	get_page(mapping->page);
+	vmf->page = mapping->page;
+	return 0;
 }
 
 static const struct vm_operations_struct futile_vm_ops = {
@@ -337,6 +342,26 @@ static void fatal_signal_ends_retries(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapping->faults, 3);
 }
 
+/* The walk would not fault any more. */
+static void fatal_signal_ends_the_last_retry(struct kunit *test)
+{
+	struct test_mapping *mapping = map(test, PAGE_SIZE, &futile_fops);
+	unsigned long pfn = 0;
+	struct hmm_range range = pages(mapping, 0, 1, &pfn, HMM_PFN_REQ_FAULT);
+	int ret;
+
+	mapping->page = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mapping->page);
+	mapping->collide = true;
+	mapping->kill_at = 1;
+	fatal_signal_begin();
+	ret = hmm_range_fault_unlocked_timeout(&range, 0);
+	fatal_signal_end();
+	put_page(mapping->page);
+	KUNIT_EXPECT_EQ(test, ret, -EINTR);
+	KUNIT_EXPECT_EQ(test, mapping->faults, 1);
+}
+
 static void fatal_signal_ends_faults(struct kunit *test)
 {
 	struct test_mapping *mapping = map(test, 8 * PAGE_SIZE, &futile_fops);
@@ -441,6 +466,7 @@ static struct kunit_case hmm_test_cases[] = {
 	KUNIT_CASE(huge_zero_page_is_a_page),
 #endif
 	KUNIT_CASE(fatal_signal_ends_retries),
+	KUNIT_CASE(fatal_signal_ends_the_last_retry),
 	KUNIT_CASE(fatal_signal_ends_faults),
 	KUNIT_CASE(fatal_signal_is_not_for_snapshots),
 #ifdef HAVE_TAGS
