@@ -5,7 +5,8 @@
 #ifdef CONFIG_DEBUG_ATOMIC_SLEEP
 __rust_helper void rust_helper_non_block_start(void)
 {
-	non_block_start();
+	/* Not this function, but the one that has the section. */
+	non_block_start_at(_RET_IP_);
 }
 
 __rust_helper void rust_helper_non_block_end(void)

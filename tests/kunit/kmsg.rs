@@ -47,7 +47,8 @@ pub(crate) const MIGHT_SLEEP: &CStr = c"BUG: sleeping function called from inval
 /// The first line of the report of a task that does sleep.
 pub(crate) const SCHEDULING: &CStr = c"BUG: scheduling in a non-blocking section: ";
 
-fn watch(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
+/// Runs `f`, and returns what the log said meanwhile.
+pub(crate) fn watch(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
     // SAFETY: It may be called at any time.
     let start = unsafe { nonblock_kunit_log_end() };
     f();

@@ -65,11 +65,6 @@ mod tests {
         static_lock_map,
         sync::{
             aref::ARef,
-            atomic::{
-                Acquire,
-                Atomic,
-                Release, //
-            },
             lock::{
                 mutex::MutexBackend,
                 rwsem::RwSemaphoreBackend,
@@ -834,57 +829,6 @@ mod tests {
     #[test]
     fn gfp_noio_in_callback() -> Result {
         alloc_in_callback(GFP_NOIO, RECURSIVE)
-    }
-
-    /// Waits for another task in a loop, in a section.
-    fn busy_wait(done: impl Fn() -> bool) -> Result {
-        let mut turns = 0_u64;
-        non_block(|_| {
-            while !done() {
-                turns += 1;
-                if turns > 10_000_000_000 {
-                    return Err(ETIMEDOUT);
-                }
-                core::hint::spin_loop();
-            }
-            Ok(())
-        })
-    }
-
-    /// A wait that is a loop is never reported; see Documentation/mm/rust-nonblock.rst.
-    #[test]
-    fn busy_wait_is_not_seen() -> Result {
-        let lock = Arc::pin_init(new_mutex!(()), GFP_KERNEL)?;
-        let flag = Arc::new(Atomic::new(false), GFP_KERNEL)?;
-
-        check(
-            &[WAIT_CONTEXT, MIGHT_SLEEP],
-            c"(non_block){",
-            || {
-                // Wait for a flag that another task sets after an allocation.
-                let other = flag.clone();
-                let task = Task::run(move || {
-                    let _ = alloc(GFP_KERNEL);
-                    other.store(true, Release);
-                })?;
-                busy_wait(|| flag.load(Acquire))?;
-                task.wait();
-
-                // Try to lock a mutex that another task holds over an allocation.
-                let held = lock.clone();
-                let task = Task::run(move || {
-                    let _guard = held.lock();
-                    let _ = alloc(GFP_KERNEL);
-                })?;
-                busy_wait(|| lock.try_lock().is_some())?;
-                task.wait();
-                Ok(())
-            },
-            || {
-                non_block(|_| drop(lock.lock()));
-                Ok(())
-            },
-        )
     }
 
     #[test]

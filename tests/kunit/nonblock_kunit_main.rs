@@ -4,6 +4,8 @@
 
 use kernel::prelude::*;
 
+#[cfg(CONFIG_DEBUG_NON_BLOCK_TIME)]
+mod busy;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod deferring;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]

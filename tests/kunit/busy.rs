@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests for `CONFIG_DEBUG_NON_BLOCK_TIME`: non-blocking sections that take long.
+
+use crate::kmsg::{
+    provoke,
+    watch,
+    Seen, //
+};
+use kernel::{
+    prelude::*,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
+};
+
+/// The limit of the tests, in milliseconds; less than that may pass while the machine is busy.
+const LIMIT: u32 = 200;
+
+/// A time that is over the limit.
+const LONG: u32 = 2 * LIMIT;
+
+const BUSY: &CStr = c"BUG: non-blocking section of ";
+const DETAIL: &CStr = c"takes longer than 200 ms: kunit_try_catch/";
+
+// As in busy.h; the functions may be called in any task.
+unsafe extern "C" {
+    safe fn nonblock_kunit_set_limit(ms: c_uint) -> c_uint;
+    safe fn nonblock_kunit_busy_section(ms: c_uint);
+    safe fn nonblock_kunit_preempted_section(ms: c_uint, busy_ms: c_uint) -> c_int;
+}
+
+/// Runs `f` with the limit of the tests.
+fn limited<R>(f: impl FnOnce() -> R) -> R {
+    let before = nonblock_kunit_set_limit(LIMIT);
+    let result = f();
+    nonblock_kunit_set_limit(before);
+    result
+}
+
+/// What is reported of `f`, which takes too long.
+fn reported(f: impl FnOnce()) -> Seen {
+    limited(|| provoke(BUSY, DETAIL, f))
+}
+
+/// What is reported of `f`, which does not.
+fn silent(f: impl FnOnce()) -> Seen {
+    limited(|| watch(BUSY, DETAIL, f))
+}
+
+fn spin(ms: u32) {
+    let begin = Instant::<Monotonic>::now();
+    while begin.elapsed() < Delta::from_millis(ms.into()) {
+        core::hint::spin_loop();
+    }
+}
+
+#[kunit_tests(rust_nonblock_busy)]
+mod tests {
+    use super::*;
+    use kernel::nonblock::non_block;
+
+    #[test]
+    fn long_section_is_seen_once() -> Result {
+        #[inline(never)]
+        fn section() {
+            non_block(|_| spin(LONG))
+        }
+
+        let first = reported(section);
+        let again = silent(section);
+
+        assert_eq!((first, again), (Seen::ONE, Seen::NONE));
+        Ok(())
+    }
+
+    #[test]
+    fn long_section_is_seen_while_it_runs() -> Result {
+        let mut inside = Seen::NONE;
+        let seen = reported(|| non_block(|_| inside = watch(BUSY, DETAIL, || spin(LONG))));
+
+        assert_eq!((inside, seen), (Seen::ONE, Seen::ONE));
+        Ok(())
+    }
+
+    #[test]
+    fn sections_in_it_take_their_time_from_it() -> Result {
+        let seen = reported(|| {
+            non_block(|_| {
+                for _ in 0..8 {
+                    non_block(|_| spin(LIMIT / 4));
+                }
+            })
+        });
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn short_sections_are_not_seen() -> Result {
+        #[inline(never)]
+        fn section(ms: u32) {
+            non_block(|_| spin(ms))
+        }
+
+        let short = silent(|| {
+            for _ in 0..8 {
+                section(LIMIT / 8);
+            }
+        });
+        let long = reported(|| section(LONG));
+
+        assert_eq!((short, long), (Seen::NONE, Seen::ONE));
+        Ok(())
+    }
+
+    #[test]
+    fn section_in_c_is_seen() -> Result {
+        let seen = reported(|| nonblock_kunit_busy_section(LONG));
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+
+    #[test]
+    fn preemption_does_not_count() -> Result {
+        let mut results = [0; 2];
+        let preempted = silent(|| results[0] = nonblock_kunit_preempted_section(4 * LONG, 0));
+        let busy = reported(|| results[1] = nonblock_kunit_preempted_section(LONG, LONG));
+
+        assert_eq!(results, [0; 2]);
+        assert_eq!((preempted, busy), (Seen::NONE, Seen::ONE));
+        Ok(())
+    }
+
+    #[test]
+    fn no_limit_means_no_report() -> Result {
+        // Another time, or it is merged with the section above.
+        #[inline(never)]
+        fn section() {
+            non_block(|_| spin(LONG + 1))
+        }
+
+        let before = nonblock_kunit_set_limit(0);
+        let off = watch(BUSY, DETAIL, section);
+        nonblock_kunit_set_limit(before);
+        let on = reported(section);
+
+        assert_eq!((off, on), (Seen::NONE, Seen::ONE));
+        Ok(())
+    }
+}
+
+/// Tests that need a second CPU, or a clock that goes on without interrupts.
+#[cfg(CONFIG_SMP)]
+#[kunit_tests(rust_nonblock_busy_smp)]
+mod smp_tests {
+    use super::*;
+    use crate::task::Task;
+    use kernel::{
+        new_mutex,
+        nonblock::non_block,
+        sync::{
+            atomic::{
+                Acquire,
+                Atomic,
+                Release, //
+            },
+            Arc,
+            Completion, //
+        },
+        time::delay::fsleep, //
+    };
+
+    // As in busy.h; the function may be called in any task.
+    unsafe extern "C" {
+        safe fn nonblock_kunit_busy_section_irqs_off(ms: c_uint);
+    }
+
+    /// A wait for a task that may wait for memory, and that nothing else reports; see
+    /// Documentation/mm/rust-nonblock.rst.
+    #[test]
+    fn busy_wait_is_seen() -> Result {
+        let go = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+
+        let begun = go.clone();
+        let flag = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+        let other = flag.clone();
+        let task = Task::run(move || {
+            begun.wait_for_completion();
+            fsleep(Delta::from_millis(LONG.into()));
+            other.store(true, Release);
+        })?;
+        let waited = reported(|| {
+            go.complete_all();
+            non_block(|_| {
+                while !flag.load(Acquire) {
+                    core::hint::spin_loop();
+                }
+            })
+        });
+        task.wait();
+
+        let lock = Arc::pin_init(new_mutex!(()), GFP_KERNEL)?;
+        let held = lock.clone();
+        let is_held = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let holds = is_held.clone();
+        let go = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let begun = go.clone();
+        let task = Task::run(move || {
+            let _guard = held.lock();
+            holds.complete_all();
+            begun.wait_for_completion();
+            fsleep(Delta::from_millis(LONG.into()));
+        })?;
+        is_held.wait_for_completion();
+        let tried = reported(|| {
+            go.complete_all();
+            non_block(|_| {
+                while lock.try_lock().is_none() {
+                    core::hint::spin_loop();
+                }
+            })
+        });
+        task.wait();
+
+        assert_eq!((waited, tried), (Seen::ONE, Seen::ONE));
+        Ok(())
+    }
+
+    #[test]
+    fn section_without_interrupts_is_seen() -> Result {
+        let seen = reported(|| nonblock_kunit_busy_section_irqs_off(LONG));
+
+        assert_eq!(seen, Seen::ONE);
+        Ok(())
+    }
+}
