@@ -10,7 +10,7 @@ import time
 import series
 from build import CONFIGS, Config, X86_64, blocks, build, make, tools
 from common import Failure, arguments, main, output
-from objcode import PROBE, calls, listing, nothing_left, probe_functions
+from objcode import CORE, PROBE, calls, debugging, listing, nothing_left, probe_functions
 from table import Counts, Table
 from tree import patched_paths, prepared, project_files
 
@@ -30,6 +30,7 @@ BUILDS = {
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_SAMPLE_RUST_HMM_MIRROR is not set
 # CONFIG_SAMPLE_RUST_MMU_MIRROR is not set
+# CONFIG_DEBUG_MMU_NOTIFIER is not set
 # CONFIG_MMU_NOTIFIER is not set
 """, 30),
     "check-no-atomic-sleep": Config("x86_64", X86_64, NO_TESTS + "# CONFIG_DEBUG_ATOMIC_SLEEP is not set\n", 75),
@@ -44,6 +45,8 @@ CONFIG_NR_CPUS=1
 """, 75),
     "check-release": Config("x86_64", X86_64, NO_TESTS + """\
 # CONFIG_DEBUG_ATOMIC_SLEEP is not set
+# CONFIG_DEBUG_MMU_NOTIFIER is not set
+# CONFIG_HIST_TRIGGERS is not set
 # CONFIG_PROVE_LOCKING is not set
 # CONFIG_PROVE_RAW_LOCK_NESTING is not set
 # CONFIG_DEBUG_KMEMLEAK is not set
@@ -86,9 +89,10 @@ def partial(name, *words):
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
-        names = ["hmm", "mmu_notifier", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier", "mmput_lockdep"))]
+        names = ["hmm", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier", "mmu_notifier_debug", "mmput_lockdep"))]
+        core = [] if name == "check-no-mmu-notifier" else [CORE]
         tests = [f"mm/{name}.o" for name in names] if words else []
-        build(tree, name, *words, *folders, *probe, *tests)
+        build(tree, name, *words, *folders, *probe, *core, *tests)
     return check
 
 
@@ -133,6 +137,10 @@ def object_code(tree):
         if left != expected:
             raise Failure(f"{name}: something is left of {', '.join(sorted(left)) or 'none'}, "
                           f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(probes)}")
+    for name, expected in {"check-release": False, "check-no-lockdep": True}.items():
+        called = debugging(tree, name)
+        if bool(called) != expected:
+            raise Failure(f"{name}: {CORE} calls {', '.join(called) or 'nothing'} for debugging")
     return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + \
         nothing_left(tree, "check-release")
 

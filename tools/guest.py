@@ -28,6 +28,8 @@ NEWS = re.compile(r"^(?:\[[^\]]*\] ?)*\s*(?:(?:not )?ok \d|#\s+(?:RUN|Subtest:)\
 # identify_cpu() forgets for a moment that page tables have five levels. KASAN in an interrupt that comes just then takes
 # every address for a wild one.
 APPEND_KASAN = "no5lvl"
+# With KASAN each invalidation is tried as the OOM reaper makes it, as it is on UML. The others are called as they come.
+APPEND_NOT_KASAN = "mmu_notifier.try_first=0"
 
 
 class Patience:
@@ -129,7 +131,8 @@ def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, ma
 
 
 def qemu_command(obj, machine, append, memory, initrd=None):
-    append = [APPEND, *[APPEND_KASAN] * obj.name.endswith("-kasan"), *(clock(obj) if machine == TCG else []), *append]
+    by_kernel = APPEND_KASAN if obj.name.endswith("-kasan") else APPEND_NOT_KASAN
+    append = [APPEND, by_kernel, *(clock(obj) if machine == TCG else []), *append]
     command = [QEMU, *machine, "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
                "-kernel", obj / "arch/x86/boot/bzImage", "-append", " ".join(append)]
     return command + (["-initrd", initrd] if initrd else [])

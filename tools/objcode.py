@@ -7,6 +7,8 @@ from common import Failure, output
 
 # Its functions do nothing but begin and end one thing each, which may compile to nothing.
 PROBE = "lib/tests/rust/nonblock_probe.o"
+# What calls MMU notifiers, and can be told to try, count, time and trace that.
+CORE = "mm/mmu_notifier.o"
 
 
 def functions(file, names):
@@ -58,3 +60,11 @@ def nothing_left(tree, name):
     if len({length(lines) for lines in probes.values()}) != 1:
         raise Failure(f"{name}: something is left:\n{listing(probes)}")
     return listing(probes)
+
+
+def debugging(tree, name):
+    """The functions for debugging that CORE calls in configuration `name`, and its clock."""
+    result = output(["llvm-nm", "--undefined-only", tree.root / name / CORE])
+    if result.returncode:
+        raise Failure(f"no symbols in {CORE}:\n{result.stdout}")
+    return re.findall(r" U (\w*(?:mn_debug|non_block|sched_clock|local_clock|tracepoint)\w*)$", result.stdout, re.M)

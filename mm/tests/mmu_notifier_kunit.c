@@ -3,7 +3,8 @@
  * KUnit tests for mm/mmu_notifier.c
  *
  * Each test has an address space of its own, in which nothing is mapped, so
- * that all invalidations are those of the test.
+ * that all invalidations are those of the test. They are not tried first, see
+ * CONFIG_DEBUG_MMU_NOTIFIER.
  *
  * Tasks that wait can wait forever if a test fails. What they use is then not
  * freed.
@@ -29,6 +30,7 @@ MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 struct test_context {
 	struct mm_struct *mm;
 	int calls;		/* of callbacks, for their order */
+	unsigned int try_first;	/* invalidations, before the test */
 };
 
 /* What a notifier refuses. */
@@ -1142,6 +1144,10 @@ static int mmu_notifier_test_init(struct kunit *test)
 	ctx->mm = mm_alloc();
 	if (!ctx->mm)
 		return -ENOMEM;
+#ifdef CONFIG_DEBUG_MMU_NOTIFIER
+	ctx->try_first = READ_ONCE(mmu_notifier_try_first);
+	WRITE_ONCE(mmu_notifier_try_first, 0);
+#endif
 	test->priv = ctx;
 	return 0;
 }
@@ -1150,7 +1156,12 @@ static void mmu_notifier_test_exit(struct kunit *test)
 {
 	struct test_context *ctx = test->priv;
 
-	if (ctx && ctx->mm)
+	if (!ctx)
+		return;
+#ifdef CONFIG_DEBUG_MMU_NOTIFIER
+	WRITE_ONCE(mmu_notifier_try_first, ctx->try_first);
+#endif
+	if (ctx->mm)
 		mmput(ctx->mm);
 }
 

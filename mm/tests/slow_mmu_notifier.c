@@ -27,6 +27,10 @@ static unsigned int wait_ms;
 module_param(wait_ms, uint, 0644);
 MODULE_PARM_DESC(wait_ms, "how long the first invalidation waits that may wait");
 
+static bool careless;
+module_param(careless, bool, 0644);
+MODULE_PARM_DESC(careless, "wait even if it must not, which is a bug");
+
 static bool list;
 module_param(list, bool, 0644);
 MODULE_PARM_DESC(list, "use a list notifier, not an interval notifier");
@@ -52,7 +56,7 @@ struct slow_device {
 static bool let_go(struct slow_device *dev,
 		   const struct mmu_notifier_range *range)
 {
-	if (!mmu_notifier_range_blockable(range)) {
+	if (!mmu_notifier_range_blockable(range) && !careless) {
 		if (!refuse && !READ_ONCE(dev->held))
 			return true;
 		atomic_inc(&dev->refused);

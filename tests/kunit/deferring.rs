@@ -197,6 +197,7 @@ mod tests {
 
     #[test]
     fn nothing_is_deferred_that_was_not_refused() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;
@@ -438,6 +439,7 @@ mod tests {
     // The work item has been stopped, and the core still calls the notifier.
     #[test]
     fn nothing_is_deferred_while_it_is_removed() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let notifier = shared.register(&mm)?;

@@ -208,6 +208,7 @@ mod tests {
 
     #[test]
     fn munmap_invalidates() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(8 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -335,6 +336,7 @@ mod tests {
 
     #[test]
     fn read_is_validated_under_the_lock() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let shared = Shared::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
@@ -387,6 +389,7 @@ mod tests {
 
     #[test]
     fn own_invalidations_keep_readers_valid() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let (shared, other) = (Shared::new()?, Shared::new()?);
         let range = PAGE_SIZE..2 * PAGE_SIZE;
@@ -427,6 +430,7 @@ mod tests {
 
     #[test]
     fn lock_is_shared() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -587,6 +591,7 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -631,6 +636,7 @@ mod tests {
 
     #[test]
     fn whole_address_space() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -683,6 +689,7 @@ mod tests {
 
     #[test]
     fn invalidations_are_clipped_to_the_range() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let page = |n: usize| n * PAGE_SIZE;
         // It begins and ends within a page.
@@ -759,6 +766,7 @@ mod tests {
 
     #[test]
     fn spinlock_need_not_be_tried() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let init = try_pin_init!(SpinMirror {
@@ -830,6 +838,7 @@ mod tests {
 
     #[test]
     fn lives_on_the_stack() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -854,6 +863,7 @@ mod tests {
 
     #[test]
     fn moves_without_a_gap() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let shared = Shared::new()?;
@@ -949,6 +959,7 @@ mod tests {
 
     #[test]
     fn readers_share_a_semaphore() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let init = Notifier::new(&mm, addr..addr + PAGE_SIZE, RwMirror::new());
@@ -1058,6 +1069,7 @@ mod tests {
 
     #[test]
     fn workqueue_removes_what_is_gone() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let device = Arc::pin_init(

@@ -482,6 +482,7 @@ mod tests {
 
     #[test]
     fn munmap_starts_and_ends() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(4 * PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
@@ -528,6 +529,7 @@ mod tests {
 
     #[test]
     fn refusal_is_eagain() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
@@ -584,6 +586,7 @@ mod tests {
 
     #[test]
     fn no_end_after_the_drop() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = [Calls::new()?, Calls::new()?];
         let stays = counter(&mm, &calls[0])?;
@@ -616,6 +619,7 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
@@ -655,6 +659,7 @@ mod tests {
 
     #[test]
     fn notifiers_are_independent() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let other: ARef<MmWithUser> = kunit::new_mm()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;

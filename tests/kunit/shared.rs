@@ -172,6 +172,7 @@ mod tests {
 
     #[test]
     fn one_object_for_each_address_space() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         COUNTS.take();
         let mm = TestMm::attach()?;
         let other_mm = kunit::new_mm()?;
@@ -396,6 +397,7 @@ mod tests {
 
     #[test]
     fn nonblocking_callback_is_called() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         COUNTS.take();
         let mm = TestMm::attach()?;
         let process = PROCESSES.get(&mm)?;

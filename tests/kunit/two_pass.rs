@@ -216,6 +216,7 @@ mod tests {
 
     #[test]
     fn all_start_before_any_finishes() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(3 * PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
@@ -275,6 +276,7 @@ mod tests {
 
     #[test]
     fn own_invalidations_have_no_pass() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
@@ -358,6 +360,7 @@ mod tests {
 
     #[test]
     fn without_a_token_there_is_no_second_pass() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
@@ -378,6 +381,7 @@ mod tests {
 
     #[test]
     fn between_the_passes_there_is_one_pass() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
@@ -418,6 +422,7 @@ mod tests {
 
     #[test]
     fn readers_wait_for_the_second_pass() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let page = |n| n * PAGE_SIZE..(n + 1) * PAGE_SIZE;
@@ -473,6 +478,7 @@ mod tests {
 
     #[test]
     fn registered_under_the_mmap_lock() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let addr = mm.mmap(PAGE_SIZE, PROT_READ)?;
         let calls = Calls::new()?;
@@ -556,6 +562,7 @@ mod tests {
 
     #[test]
     fn tokens_belong_to_their_tasks() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let init = try_pin_init!(Racer {
@@ -595,6 +602,7 @@ mod tests {
 
     #[test]
     fn is_a_notifier_with_one_pass_too() -> Result {
+        let _exact = kunit::NotTriedFirst::new();
         let mm = TestMm::attach()?;
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;

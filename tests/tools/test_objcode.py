@@ -41,3 +41,18 @@ class Probe(unittest.TestCase):
     def test_return_thunk_is_no_call(self):
         self.assertFalse(objcode.calls(["jmp 0x10", "R_X86_64_PLT32 __x86_return_thunk-0x4"]))
         self.assertTrue(objcode.calls(["call 0x10", "R_X86_64_PLT32 __might_sleep-0x4"]))
+
+
+class Debugging(unittest.TestCase):
+    def debugging(self, text, code=0):
+        with mock.patch.object(objcode, "output", return_value=mock.Mock(returncode=code, stdout=text)):
+            return objcode.debugging(Tree(pathlib.Path("cache")), "release")
+
+    def test_what_is_called_for_debugging(self):
+        text = "                 U __non_block_time_end\n                 U kfree\n                 U mn_debug_called\n"
+        self.assertEqual(self.debugging(text), ["__non_block_time_end", "mn_debug_called"])
+        self.assertEqual(self.debugging("                 U kfree\n"), [])
+
+    def test_no_object_file(self):
+        with self.assertRaisesRegex(Failure, "no symbols in mm/mmu_notifier.o"):
+            self.debugging("No such file", 1)

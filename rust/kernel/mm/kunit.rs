@@ -9,7 +9,8 @@
 //! - [`read()`] and [`write()`], which access memory as its process does;
 //! - [`new_mm`], another address space, which ends when the test wants it to;
 //! - [`invalidate`] and [`try_invalidate`], which call the MMU notifiers of an address space, the
-//!   second one like the OOM reaper; [`Invalidation`] is in between its start and its end.
+//!   second one like the OOM reaper; [`Invalidation`] is in between its start and its end;
+//! - [`NotTriedFirst`], for a test that depends on which callbacks are called.
 //!
 //! All functions may sleep. They take the `mmap_lock` of the address space, except those that
 //! invalidate, which take no lock. Addresses and sizes are in bytes.
@@ -39,10 +40,15 @@ use core::{
 #[cfg(CONFIG_MMU_NOTIFIER)]
 mod invalidation;
 #[cfg(CONFIG_MMU_NOTIFIER)]
-pub use self::invalidation::{
-    invalidate,
-    try_invalidate,
-    Invalidation, //
+mod try_first;
+#[cfg(CONFIG_MMU_NOTIFIER)]
+pub use self::{
+    invalidation::{
+        invalidate,
+        try_invalidate,
+        Invalidation, //
+    },
+    try_first::NotTriedFirst, //
 };
 
 /// A protection of memory that can be read; see [`TestMm::mmap`].
