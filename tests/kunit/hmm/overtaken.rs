@@ -180,6 +180,21 @@ mod tests {
     }
 
     #[test]
+    fn overtaken_is_not_ended_by_other_signals() -> Result {
+        let errors = [
+            overtaken(|request, notifier| {
+                user::with_signal_pending(|| request.snapshot(notifier, Delta::ZERO))
+            })?,
+            overtaken(|request, notifier| {
+                user::with_signal_pending(|| request.fault(notifier, Access::Read, Delta::ZERO))
+            })?,
+        ];
+
+        assert_eq!(errors, [Some(EBUSY); 2]);
+        Ok(())
+    }
+
+    #[test]
     fn overtaken_ends_when_killed() -> Result {
         let errors = [
             overtaken(|request, notifier| user::while_killed(|| request.snapshot(notifier, LONG)))?,
