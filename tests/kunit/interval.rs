@@ -789,6 +789,28 @@ mod tests {
     }
 
     #[test]
+    fn invalidation_of_one_in_section_is_reported() -> Result {
+        let mm = TestMm::attach()?;
+        let range = PAGE_SIZE..2 * PAGE_SIZE;
+        let init = try_pin_init!(SpinMirror {
+            state <- new_spinlock!(0),
+        });
+        let notifier: Pin<KBox<Notifier<SpinMirror>>> =
+            KBox::try_pin_init(Notifier::new(&mm, range.clone(), init), GFP_KERNEL)?;
+
+        // The callback does not sleep.
+        let seen = provoke(MIGHT_SLEEP, c"at mm/mmu_notifier.c:", || {
+            non_block(|_| invalidate::one(&notifier, range))
+        });
+        let state = *notifier.state.lock();
+        drop(notifier);
+
+        assert_eq!(seen, Seen::ONE);
+        assert_eq!(state, 1);
+        Ok(())
+    }
+
+    #[test]
     fn stamps_are_kept() -> Result {
         let mm = TestMm::attach()?;
         let addr = mm.mmap(2 * PAGE_SIZE, PROT_READ)?;

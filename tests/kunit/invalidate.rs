@@ -3,12 +3,19 @@
 //! Invalidations that wait for a lock of the test, and that the core does not make.
 
 use crate::task::Task;
-use core::ops::Range;
+use core::{
+    ops::Range,
+    ptr, //
+};
 use kernel::{
     bindings,
     error::to_result,
     mm::{
         kunit,
+        mmu_notifier::interval::{
+            Notifier,
+            Operations, //
+        },
         Mm, //
     },
     prelude::*,
@@ -55,6 +62,14 @@ pub(crate) fn before_reader<G>(
     Ok(valid.load(Relaxed))
 }
 
+/// Invalidates a range for one notifier, as the work item does that makes a refusal good.
+pub(crate) fn one<T: Operations>(notifier: &Notifier<T>, addrs: Range<usize>) {
+    let inner = ptr::from_ref(notifier).cast_mut().cast();
+
+    // SAFETY: The C object is at the address of the notifier, which is registered.
+    unsafe { bindings::mmu_interval_notifier_invalidate(inner, addrs.start, addrs.end) };
+}
+
 /// Invalidates a range for an event that has no owner, with an owner nevertheless.
 pub(crate) fn clear_by<T>(mm: &Mm, addrs: Range<usize>, owner: &T) -> Result {
     let mut range = bindings::mmu_notifier_range {
@@ -63,7 +78,7 @@ pub(crate) fn clear_by<T>(mm: &Mm, addrs: Range<usize>, owner: &T) -> Result {
         end: addrs.end,
         flags: bindings::MMU_NOTIFIER_RANGE_BLOCKABLE,
         event: bindings::mmu_notifier_event_MMU_NOTIFY_CLEAR,
-        owner: core::ptr::from_ref(owner).cast_mut().cast(),
+        owner: ptr::from_ref(owner).cast_mut().cast(),
     };
 
     // SAFETY: The range is initialized, and the address space has a notifier of the test.

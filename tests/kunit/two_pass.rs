@@ -17,11 +17,9 @@ mod tests {
     };
     use core::{
         convert::Infallible,
-        ops,
-        ptr, //
+        ops, //
     };
     use kernel::{
-        bindings,
         mm::{
             kunit::{
                 self,
@@ -236,7 +234,7 @@ mod tests {
         let again = kunit::invalidate(&mm, addr..addr + PAGE_SIZE);
         let once_more = calls.take();
         let in_section = notifiers[0].sections.load(Relaxed);
-        let same_mm = ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
+        let same_mm = core::ptr::eq(notifiers[0].mm().as_raw(), mm.as_raw());
         drop(notifiers);
 
         assert_eq!(one[..], [(0, Start), (0, Finish)]);
@@ -343,11 +341,9 @@ mod tests {
             register(&mm, range.clone(), mirror(0, &calls))?,
             register(&mm, range.clone(), mirror(1, &calls))?,
         ];
-        let inner = ptr::from_ref::<Notifier<_>>(&notifiers[0]).cast_mut();
 
         let seqs = [notifiers[0].read_begin(), notifiers[1].read_begin()];
-        // SAFETY: The C object is at the address of the notifier, which is registered.
-        unsafe { bindings::mmu_interval_notifier_invalidate(inner.cast(), range.start, range.end) };
+        invalidate::one(&notifiers[0], range);
         let valid = seqs.map(|seq| seq.lock().is_some());
         let called = calls.take();
         drop(notifiers);
