@@ -6,6 +6,7 @@
 # reaper fares with them: see driver_waits.c.
 
 . ./helpers.inc
+not_tried_first
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
 reaper_waits=/proc/sys/vm/oom_reaper_waits

@@ -6,6 +6,7 @@
 # leaks.
 
 . ./helpers.inc
+not_tried_first
 
 module=rust_mmu_mirror
 
