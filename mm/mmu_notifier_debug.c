@@ -54,7 +54,7 @@ static struct mn_table *mn_table(void *fn)
 {
 	u32 at = hash_ptr(fn, TABLE_BITS);
 
-	/* Nothing is ever called. */
+	/* It has no callback that is called. */
 	if (!fn)
 		return NULL;
 

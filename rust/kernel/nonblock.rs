@@ -78,7 +78,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Preemption stays enabled, so a section may take long.
+//! Preemption stays enabled. But the OOM reaper waits for the end of a section: with
+//! `CONFIG_DEBUG_NON_BLOCK_TIME` the kernel reports one that takes long.
 //!
 //! The kernel counts the sections of a task in `current->non_block_count`. For lockdep a section is
 //! a lock whose holder may only wait for spinlocks. Without both options a section compiles to
@@ -153,8 +154,8 @@ impl NonBlockGuard {
     #[inline]
     pub fn new() -> Self {
         #[cfg(CONFIG_DEBUG_ATOMIC_SLEEP)]
-        // SAFETY: `non_block_start()` only increments a counter of the current task, which may be
-        // done at any time.
+        // SAFETY: `non_block_start()` only changes fields of the current task, which may be done at
+        // any time.
         unsafe {
             crate::bindings::non_block_start()
         };

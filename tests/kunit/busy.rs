@@ -46,12 +46,12 @@ fn limited<R>(limit: u32, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What is reported of `f`, which takes too long.
+/// Provokes the report of `f`, which takes too long, and returns the lines of the log.
 fn reported(f: impl FnOnce()) -> Seen {
     limited(LIMIT, || provoke(BUSY, DETAIL, f))
 }
 
-/// What is reported of `f` with this limit, which is nothing.
+/// Runs `f` with this limit, which it keeps, and returns the lines of the log.
 fn silent(limit: u32, f: impl FnOnce()) -> Seen {
     limited(limit, || watch(BUSY, DETAIL, f))
 }

@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    fn letters<const N: usize>(looked_up: Result<Valid<'_, Driver>>) -> Result<[u8; N]> {
+    pub(super) fn letters<const N: usize>(looked_up: Result<Valid<'_, Driver>>) -> Result<[u8; N]> {
         let mut valid = looked_up?;
         let mut entries = valid.split().1;
         Ok(core::array::from_fn(|_| {
@@ -419,60 +419,6 @@ mod tests {
         Ok(())
     }
 
-    #[cfg(CONFIG_DEVICE_PRIVATE)]
-    #[test]
-    fn owner_leaves_pages_in_its_memory() -> Result {
-        let mm = TestMm::attach()?;
-        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
-        let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
-        let (device, other) = (1, 2);
-        let (mut none, mut others, mut own) =
-            ([Slot::EMPTY; 2], [Slot::EMPTY; 2], [Slot::EMPTY; 2]);
-        let look = |request: Request<'_>| letters::<2>(request.snapshot(&notifier, TIMEOUT));
-
-        kunit::write(&mm, addr, &[1])?;
-        kunit::write(&mm, addr + PAGE_SIZE, &[1])?;
-        let seen = user::in_device_memory(&mm, addr, &device, || {
-            [
-                Request::new(addr, &mut none).and_then(look),
-                Request::new(addr, &mut others).and_then(|request| look(request.owner(&other))),
-                Request::new(addr, &mut own).and_then(|request| look(request.owner(&device))),
-            ]
-        });
-        drop(notifier);
-
-        assert_eq!(seen, Ok([Ok(*b"--"), Ok(*b"--"), Ok(*b"ww")]));
-        Ok(())
-    }
-
-    // The page frame numbers follow one another, but the addresses for DMA need not.
-    #[cfg(CONFIG_DEVICE_PRIVATE)]
-    #[test]
-    fn runs_are_of_one_memory() -> Result {
-        let mm = TestMm::attach()?;
-        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
-        let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
-        let device = 1;
-        let mut slots = [Slot::EMPTY; 2];
-
-        kunit::write(&mm, addr, &[1])?;
-        kunit::write(&mm, addr + PAGE_SIZE, &[1])?;
-        let runs = user::in_device_memory(&mm, addr, &device, || {
-            let request = Request::new(addr, &mut slots)?.owner(&device);
-            let mut valid = request.snapshot(&notifier, TIMEOUT)?;
-            let mut runs = valid.split().1.runs();
-            let pfns = [runs.next(), runs.next(), runs.next()].map(|run| run.map(|run| run.pfn()));
-            Ok::<_, Error>(pfns)
-        })?;
-        drop(notifier);
-
-        let Ok([Some(first), second, None]) = runs else {
-            return Err(EINVAL);
-        };
-        assert_eq!(second, Some(first + 1));
-        Ok(())
-    }
-
     /// Takes the page at an address away from the process, again and again, until it is told to
     /// stop.
     fn zap(mm: ARef<MmWithUser>, addr: usize, stop: Arc<Atomic<bool>>) -> Result<Task> {
@@ -586,6 +532,84 @@ mod tests {
 }
 
 // KUnit counts a test that is configured out as one that was skipped.
+#[cfg(CONFIG_DEVICE_PRIVATE)]
+#[kunit_tests(rust_mm_hmm_device_memory)]
+mod device_memory {
+    use super::{
+        tests::{
+            letters,
+            notifier, //
+        },
+        *, //
+    };
+    use crate::user;
+    use kernel::{
+        mm::{
+            hmm::{
+                Request,
+                Slot, //
+            },
+            kunit::{
+                self,
+                TestMm, //
+            }, //
+        },
+        page::PAGE_SIZE, //
+    };
+
+    #[test]
+    fn owner_leaves_pages_in_its_memory() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
+        let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
+        let (device, other) = (1, 2);
+        let (mut none, mut others, mut own) =
+            ([Slot::EMPTY; 2], [Slot::EMPTY; 2], [Slot::EMPTY; 2]);
+        let look = |request: Request<'_>| letters::<2>(request.snapshot(&notifier, TIMEOUT));
+
+        kunit::write(&mm, addr, &[1])?;
+        kunit::write(&mm, addr + PAGE_SIZE, &[1])?;
+        let seen = user::in_device_memory(&mm, addr, &device, || {
+            [
+                Request::new(addr, &mut none).and_then(look),
+                Request::new(addr, &mut others).and_then(|request| look(request.owner(&other))),
+                Request::new(addr, &mut own).and_then(|request| look(request.owner(&device))),
+            ]
+        });
+        drop(notifier);
+
+        assert_eq!(seen, Ok([Ok(*b"--"), Ok(*b"--"), Ok(*b"ww")]));
+        Ok(())
+    }
+
+    // The page frame numbers follow one another, but the addresses for DMA need not.
+    #[test]
+    fn runs_are_of_one_memory() -> Result {
+        let mm = TestMm::attach()?;
+        let addr = mm.mmap(2 * PAGE_SIZE, RW)?;
+        let notifier = notifier(&mm, addr..addr + 2 * PAGE_SIZE)?;
+        let device = 1;
+        let mut slots = [Slot::EMPTY; 2];
+
+        kunit::write(&mm, addr, &[1])?;
+        kunit::write(&mm, addr + PAGE_SIZE, &[1])?;
+        let runs = user::in_device_memory(&mm, addr, &device, || {
+            let request = Request::new(addr, &mut slots)?.owner(&device);
+            let mut valid = request.snapshot(&notifier, TIMEOUT)?;
+            let mut runs = valid.split().1.runs();
+            let pfns = [runs.next(), runs.next(), runs.next()].map(|run| run.map(|run| run.pfn()));
+            Ok::<_, Error>(pfns)
+        })?;
+        drop(notifier);
+
+        let Ok([Some(first), second, None]) = runs else {
+            return Err(EINVAL);
+        };
+        assert_eq!(second, Some(first + 1));
+        Ok(())
+    }
+}
+
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 #[kunit_tests(rust_mm_hmm_huge)]
 mod huge {

@@ -81,6 +81,10 @@ static int looks_up_meanwhile(char *mem)
 	do {
 		if (read(slow_fd, &stats, sizeof(stats)) != sizeof(stats))
 			return 1;
+		if (stats.waited && !stats.waiting) {
+			fprintf(stderr, "too late: the invalidation has ended\n");
+			return 1;
+		}
 	} while (!stats.waiting);
 	if (mirror_read(fd, mem, &byte, 1)) {
 		perror("read");

@@ -16,7 +16,7 @@ traced() {
 	grep -q "$1" $tracing/trace || { cat $tracing/trace >&2; return 1; }
 }
 
-# calm: forget what was traced
+# calm: end tracing, and empty the trace
 calm() {
 	echo 0 >$events/enable
 	echo >$tracing/trace
@@ -26,7 +26,7 @@ ktap_print_header
 ktap_set_plan 13
 
 result "the driver loads" insmod /lib/modules/$mirror.ko refuse=1
-result "so does the one that waits" insmod /lib/modules/slow_mmu_notifier.ko list=1 wait_ms=300
+result "so does the one that waits" insmod /lib/modules/slow_mmu_notifier.ko list=1 wait_ms=3000
 
 echo 1 >$events/enable
 notified mirror

@@ -14,10 +14,10 @@ use crate::{
 
 /// Keeps invalidations from being tried without blocking first, as long as it exists.
 ///
-/// With `CONFIG_DEBUG_MMU_NOTIFIER` an invalidation that may block begins as one that must not, so
-/// that callbacks are called more often, or only the non-blocking ones. This is for a test that
-/// depends on which are called, and how often. It is for all address spaces, so only one test at a
-/// time can have it. Without the option it does nothing.
+/// With `CONFIG_DEBUG_MMU_NOTIFIER` an invalidation that may block begins as one that must not.
+/// Callbacks are then called more often, or only the non-blocking ones. This is for a test that
+/// counts calls. It holds for all address spaces, so only one test at a time can have it. Without
+/// the option it does nothing.
 ///
 /// # Examples
 ///
