@@ -25,6 +25,9 @@
 #include "load.h"
 #include "mirror.h"
 
+/* Whether munmap() and the like may call a driver as the reaper does. */
+static bool tried;
+
 /* Pages that no other thread changes: each change is seen by all at once. */
 static void own_step(struct thread *t)
 {
@@ -151,7 +154,7 @@ static void map_step(struct thread *t)
 		stats = mirror_stats(fd);
 		COMPARE(LET_GO, stats.pages, ==, 0);
 		COMPARE(ADDS_UP, stats.faults, >=, stats.retries + stats.dropped);
-		COMPARE(ADDS_UP, stats.nonblock, ==, 0);
+		CHECK(ADDS_UP, tried || stats.nonblock == 0);
 		total(&stats);
 	}
 	close(fd);
@@ -314,7 +317,7 @@ static void victim_step(struct thread *t)
 	stats = mirror_stats(fd);
 	COMPARE(LET_GO, stats.pages, ==, 0);
 	COMPARE(ADDS_UP, stats.faults, >=, stats.retries + stats.dropped);
-	CHECK(ADDS_UP, way == KILLS || stats.nonblock == 0);
+	CHECK(ADDS_UP, way == KILLS || tried || stats.nonblock == 0);
 	total(&stats);
 	/* The mirror outlived its process, if there was one. */
 	CHECK(LET_GO, !mirror_unmap(fd) || early);
@@ -335,9 +338,8 @@ static void finish(void)
 		COMPARE(ADDS_UP, s->faults, >=, s->pages + s->dropped + s->retries);
 		if (i >= MIRRORS)
 			COMPARE(ADDS_UP, s->faults, ==, s->pages + s->dropped + s->retries);
-		COMPARE(ADDS_UP, s->nonblock, ==, 0);
-		COMPARE(ADDS_UP, s->refused, ==, 0);
-		CHECK(ADDS_UP, s->dropped && s->invalidations);
+		CHECK(ADDS_UP, tried || (s->nonblock == 0 && s->refused == 0));
+		CHECK(ADDS_UP, s->dropped && s->invalidations + s->nonblock);
 	}
 	munmap(arena, PAGES * PAGE);
 	for (i = 0; i < MIRRORS + 2; i++) {
@@ -363,6 +365,7 @@ int main(int argc, char **argv)
 		ksft_exit_fail_msg("usage: load SECONDS SEED\n");
 	ksft_print_msg("%u seconds, seed %u\n", seconds, seed);
 	share();
+	tried = tried_first();
 
 	pid = fork();
 	if (!pid) {

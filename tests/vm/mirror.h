@@ -5,7 +5,9 @@
 #ifndef _MIRROR_H
 #define _MIRROR_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -58,6 +60,23 @@ static inline struct mmu_mirror_stats mirror_stats(int fd)
 	if (ioctl(fd, MMU_MIRROR_STATS, &stats))
 		memset(&stats, 0xff, sizeof(stats));
 	return stats;
+}
+
+/*
+ * Whether munmap() and the like may call the driver as the OOM reaper does, see
+ * CONFIG_DEBUG_MMU_NOTIFIER.
+ */
+static inline bool tried_first(void)
+{
+	FILE *file = fopen("/sys/module/mmu_notifier/parameters/try_first", "r");
+	unsigned int every = 0;
+
+	if (file) {
+		if (fscanf(file, "%u", &every) != 1)
+			every = 0;
+		fclose(file);
+	}
+	return every;
 }
 
 #endif /* _MIRROR_H */

@@ -5,6 +5,7 @@
 # Memory is asked for by process_mrelease(2), see mrelease.c.
 
 . ./helpers.inc
+not_tried_first
 
 ktap_print_header
 ktap_set_plan 4

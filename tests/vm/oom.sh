@@ -7,6 +7,7 @@
 # as a table.
 
 . ./helpers.inc
+not_tried_first
 
 ways=$(echo ${ways:-oom,memcg,mrelease} | tr , " ")
 drivers=$(echo ${drivers:-lets-go,refuses,sleeps,never,hmm} | tr , " ")

@@ -5,6 +5,7 @@
 # Drivers that have to wait, and who waits for them, see waiting_reaper.c.
 
 . ./helpers.inc
+not_tried_first
 
 # A task that is not freed keeps its cgroup, and an mm_struct is in a list, so
 # that it is no leak for kmemleak.
