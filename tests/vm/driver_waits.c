@@ -259,19 +259,28 @@ static void look(struct victim *v)
 				v->back > v->last + patience() / 40.);
 }
 
-/* Waits for all victims, except for one that may be stuck. */
+/*
+ * Waits for all victims, except for one that may be stuck, for as long as there
+ * is something new. The reaper takes one after the other.
+ */
 static void wait_for_all(const struct victim *stuck)
 {
-	double limit = now() + patience();
+	unsigned long news = 0, before;
+	double limit = 0;
 	int left, i;
 
 	do {
 		nap();
-		for (left = 0, i = 0; i < count; i++) {
+		before = news;
+		for (left = 0, news = 0, i = 0; i < count; i++) {
 			look(&shared->victims[i]);
+			news += shared->victims[i].stats.tries +
+				shared->victims[i].done;
 			left += !shared->victims[i].done &&
 				&shared->victims[i] != stuck;
 		}
+		if (!limit || news != before)
+			limit = now() + patience();
 	} while (left && now() < limit);
 }
 
