@@ -148,18 +148,23 @@ static void expect_calls(struct kunit *test, struct calls *calls,
 	KUNIT_EXPECT_EQ(test, calls->may_block, may_block);
 }
 
-static void yes_is_taken_at_its_word(struct kunit *test)
+/* Each callback has been called that often. */
+static void expect_all(struct kunit *test, int must_not_block, int may_block)
 {
 	struct context *ctx = test->priv;
 
-	invalidate(ctx);
+	expect_calls(test, &ctx->intervals, must_not_block, may_block);
+	expect_calls(test, &ctx->starts, must_not_block, may_block);
+	KUNIT_EXPECT_EQ(test, ctx->finished, must_not_block + may_block);
+	expect_calls(test, &ctx->lists, must_not_block, may_block);
+	expect_calls(test, &ctx->ends, must_not_block, may_block);
+	expect_calls(test, &ctx->refusals, must_not_block, may_block);
+}
 
-	expect_calls(test, &ctx->intervals, 1, 0);
-	expect_calls(test, &ctx->starts, 1, 0);
-	KUNIT_EXPECT_EQ(test, ctx->finished, 1);
-	expect_calls(test, &ctx->lists, 1, 0);
-	expect_calls(test, &ctx->ends, 1, 0);
-	expect_calls(test, &ctx->refusals, 1, 0);
+static void yes_is_taken_at_its_word(struct kunit *test)
+{
+	invalidate(test->priv);
+	expect_all(test, 1, 0);
 }
 
 static void all_are_called_again_after_a_refusal(struct kunit *test)
@@ -168,14 +173,8 @@ static void all_are_called_again_after_a_refusal(struct kunit *test)
 
 	ctx->interval_refuses = true;
 	invalidate(ctx);
-
-	expect_calls(test, &ctx->intervals, 1, 1);
-	expect_calls(test, &ctx->starts, 1, 1);
-	KUNIT_EXPECT_EQ(test, ctx->finished, 2);
-	expect_calls(test, &ctx->lists, 1, 1);
 	/* The one that was refused has its end, too. */
-	expect_calls(test, &ctx->ends, 1, 1);
-	expect_calls(test, &ctx->refusals, 1, 1);
+	expect_all(test, 1, 1);
 }
 
 static void list_refusal_is_undone(struct kunit *test)
@@ -185,10 +184,7 @@ static void list_refusal_is_undone(struct kunit *test)
 
 	ctx->list_refuses = true;
 	invalidate(ctx);
-
-	expect_calls(test, &ctx->refusals, 1, 1);
-	expect_calls(test, &ctx->intervals, 1, 1);
-	expect_calls(test, &ctx->ends, 1, 1);
+	expect_all(test, 1, 1);
 	/* It waits forever if the first walk was not ended. */
 	seq = mmu_interval_read_begin(&ctx->interval);
 	KUNIT_EXPECT_FALSE(test, mmu_interval_read_retry(&ctx->interval, seq));
