@@ -63,8 +63,9 @@ static bool let_go(struct slow_device *dev,
 		return false;
 	}
 
-	atomic_inc(&dev->waited);
 	atomic_inc(&dev->waiting);
+	/* Pairs with slow_read(): this wait is in waiting until it has ended. */
+	atomic_fetch_inc_release(&dev->waited);
 	if (atomic_xchg(&dev->busy, 0))
 		msleep(wait_ms);
 	/* Idle, so that a long wait is not reported as a hung task. */
@@ -162,10 +163,10 @@ static ssize_t slow_read(struct file *file, char __user *buf, size_t count,
 	struct slow_device *dev = file->private_data;
 	struct stats stats = {
 		.refused = atomic_read(&dev->refused),
-		.waiting = atomic_read(&dev->waiting),
-		.waited = atomic_read(&dev->waited),
+		.waited = atomic_read_acquire(&dev->waited),
 	};
 
+	stats.waiting = atomic_read(&dev->waiting);
 	if (count != sizeof(stats))
 		return -EINVAL;
 	return copy_to_user(buf, &stats, count) ? -EFAULT : count;
