@@ -428,11 +428,13 @@ static void tagged_address_is_made_exclusive(struct kunit *test)
 	folio_unlock(folio);
 	folio_put(folio);
 
-	/* The notifier was called, and a fault takes it back. */
+	/* The notifier was called, and is again for the fault that takes it back. */
 	KUNIT_EXPECT_TRUE(test,
 			  mmu_interval_read_retry(&mapping->notifier, seq));
 	KUNIT_EXPECT_EQ(test, 0, range_fault(mapping, 0, 1, &pfn, 0));
 	KUNIT_EXPECT_EQ(test, pfn, 0);
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			range_fault(mapping, 0, 1, &pfn, HMM_PFN_REQ_FAULT));
 	KUNIT_EXPECT_EQ(test, 0,
 			range_fault(mapping, 0, 1, &pfn, HMM_PFN_REQ_FAULT));
 	KUNIT_EXPECT_PTR_EQ(test, hmm_pfn_to_page(pfn), page);
