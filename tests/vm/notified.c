@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Has memory mirrored by the driver that is named, and unmaps it. With
- * "collide" two drivers have it: one makes an invalidation last, and the other
- * looks the memory up meanwhile.
+ * "collide" two drivers have it: one makes an invalidation last. Meanwhile, one
+ * notifier of the other comes, one goes, and one looks the memory up.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -53,11 +53,12 @@ static int slow(void)
 	return fd;
 }
 
-static atomic_bool go;
+/* A thread is there before the slow driver is: it takes memory for its stack. */
+static atomic_bool invalidates, goes;
 
 static void *invalidate(void *mem)
 {
-	while (!atomic_load(&go))
+	while (!atomic_load(&invalidates))
 		;
 	/* Waits in the driver, see wait_ms. */
 	if (madvise(mem, LEN, MADV_DONTNEED))
@@ -65,19 +66,30 @@ static void *invalidate(void *mem)
 	return NULL;
 }
 
+static void *go(void *fd)
+{
+	while (!atomic_load(&goes))
+		;
+	/* Waits for the end of the invalidation. */
+	close(*(int *)fd);
+	return NULL;
+}
+
 /* The second driver waits, and the first one has been called. */
 static int looks_up_meanwhile(char *mem)
 {
 	struct { uint32_t refused, waiting, waited; } stats;
-	int fd = mirrored(mem), slow_fd;
-	pthread_t thread;
+	int fd = mirrored(mem), old = mirrored(mem), new = opened(MIRROR_DEVICE);
+	pthread_t invalidating, going;
+	int slow_fd;
 	char byte;
 
-	if (pthread_create(&thread, NULL, invalidate, mem))
+	if (pthread_create(&invalidating, NULL, invalidate, mem) ||
+	    pthread_create(&going, NULL, go, &old))
 		return 1;
 	/* It only waits for the first invalidation, so there is no other. */
 	slow_fd = slow();
-	atomic_store(&go, true);
+	atomic_store(&invalidates, true);
 	do {
 		if (read(slow_fd, &stats, sizeof(stats)) != sizeof(stats))
 			return 1;
@@ -86,11 +98,16 @@ static int looks_up_meanwhile(char *mem)
 			return 1;
 		}
 	} while (!stats.waiting);
+	if (mirror_map(new, mem, LEN)) {
+		perror("map");
+		return 1;
+	}
+	atomic_store(&goes, true);
 	if (mirror_read(fd, mem, &byte, 1)) {
 		perror("read");
 		return 1;
 	}
-	return pthread_join(thread, NULL);
+	return pthread_join(invalidating, NULL) || pthread_join(going, NULL);
 }
 
 int main(int argc, char **argv)

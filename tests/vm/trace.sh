@@ -23,7 +23,7 @@ calm() {
 }
 
 ktap_print_header
-ktap_set_plan 13
+ktap_set_plan 15
 
 result "the driver loads" insmod /lib/modules/$mirror.ko refuse=1
 result "so does the one that waits" insmod /lib/modules/slow_mmu_notifier.ko list=1 wait_ms=3000
@@ -51,9 +51,13 @@ calm
 
 # Who takes long?
 echo 'hist:keys=fn.sym:vals=ns:sort=ns.descending' >$events/mmu_notifier_callback/trigger
-echo 1 >$events/mmu_notifier_collision/enable
+for event in collision insert remove; do
+	echo 1 >$events/mmu_notifier_$event/enable
+done
 result "a look-up meets an invalidation" notified collide
 result "the reader that waited is shown" traced "mmu_notifier_collision: .*$mirror.* ns=[1-9][0-9]\{6\}"
+result "one that comes meanwhile is deferred" traced "mmu_notifier_insert: .*$mirror.* deferred=1"
+result "one that goes meanwhile is deferred" traced "mmu_notifier_remove: .*$mirror.* deferred=1"
 first=$(grep -m 1 "^{ fn:" $events/mmu_notifier_callback/hist)
 slowest=".*slow_mmu_notifier.*ns: *[0-9]\{9\}"
 result "the slowest callback comes first" expr "$first" : "$slowest"
