@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The OOM story as a table: tests/vm/oom.sh with four drivers, and what the kernel reports about each.
+"""Show in tables how the OOM reaper gets memory back from drivers, in a guest under QEMU.
 
-Then another table for drivers that have to wait: tests/vm/driver_waits.sh.
+The first tables are for a driver that gives the memory back, one that refuses, one that sleeps, and the test device of
+HMM (tests/vm/oom.sh). For the driver that sleeps, the report of the kernel follows. The last table is for drivers that
+have to wait, in C and in Rust (tests/vm/driver_waits.sh). The command fails on any other outcome than expected.
 """
 
 import dataclasses
@@ -17,16 +19,16 @@ from initramfs import initramfs
 from tree import prepared
 
 DRIVERS = {
-    "lets-go": "lets go of the memory",
-    "refuses": "refuses three times, then lets go",
-    "sleeps": "sleeps, and then lets go",
+    "lets-go": "gives the memory back",
+    "refuses": "refuses three times, then gives back",
+    "sleeps": "sleeps, then gives the memory back",
     "hmm": "is the test device of HMM",
 }
 
 WAYS = {
-    "oom": "The system is out of memory: the OOM killer kills the process, the OOM reaper asks the driver",
+    "oom": "The system is out of memory: the OOM killer kills the process, and the OOM reaper calls the driver",
     "memcg": "A memory cgroup is out of memory",
-    "mrelease": "The process is killed by hand, and process_mrelease(2) asks the driver",
+    "mrelease": "The process is killed by hand, and process_mrelease(2) calls the driver",
 }
 
 WAITING = {
@@ -42,13 +44,13 @@ FORMS = {
     "deferring": "in Rust, with a DeferringNotifier",
 }
 
-# The same with a kernel that has vm.oom_reaper_waits.
+# The same drivers in a kernel that has vm.oom_reaper_waits.
 FORMS_WAITING = {
     "c+waits": "in C, and the reaper waits",
     "rust+waits": "in Rust, and the reaper waits",
 }
 
-# How the ways are called in the heads of columns.
+# The heads of the columns for the ways.
 COLUMNS = {"oom": "OOM killer", "memcg": "memory cgroup", "mrelease": "process_mrelease(2)"}
 
 # The lines of a call trace that are shown: the reaper, the driver, and the sleep.
@@ -59,12 +61,12 @@ FRAME = re.compile(r" (\S+)\+0x([0-9a-f]+)(/0x[0-9a-f]+) \[rust_mmu_mirror\]")
 
 @dataclasses.dataclass
 class Story:
-    """The numbers that oom_story printed about a driver, and the kernel's log meanwhile."""
+    """The numbers that oom_story printed about a driver, and the kernel log of the same time."""
     numbers: dict
     console: str
 
     def reaper(self):
-        """What the reaper did, in its own words as far as it has any."""
+        """Return the result of the reaper, as the kernel log has it if it does."""
         if self.numbers["way"] == "mrelease":
             return "".join(f"{self.numbers['eagain']} x EAGAIN, " * (self.numbers["eagain"] != "0")) + "done"
         match = re.search(r"oom_reaper: (reaped process|unable to reap).*?(?:, now (anon-rss:\w+))?(?:,.*)?$",
@@ -72,28 +74,28 @@ class Story:
         return ", ".join(filter(None, match.groups())) if match else "nothing"
 
 
-def told(boot, kind):
-    """The lines `# kind key=value ...` that the programs of a boot printed, each as a dict."""
+def printed(boot, kind):
+    """Return the lines `# kind key=value ...` that the programs of a boot printed, each as a dict."""
     return [dict(pair.split("=") for pair in line.split())
             for line in re.findall(rf"^# {kind} (.*)$", text_of(boot.ktap), re.M)]
 
 
 def stories(boot):
-    """The stories of a boot: {(way, driver): Story}."""
+    """Return the results of a boot: {(way, driver): Story}."""
     console = text_of(boot.console)
     consoles = {tuple(match[1].split()): match[2]
                 for match in re.finditer(r"story: (?!end)(.*)\n((?:.*\n)*?)(?=.*story: end)", console)}
     result = {}
-    for story in told(boot, "story"):
+    for story in printed(boot, "story"):
         which = story["way"], story["driver"]
         result[which] = Story(story, consoles.get(which, ""))
     return result
 
 
 def waits(boot):
-    """When the memory was back from drivers that have to wait: {(way, driver, form): text}."""
+    """Return the time until each driver that has to wait gave the memory back: {(way, driver, form): text}."""
     results = {}
-    for row in told(boot, "waits"):
+    for row in printed(boot, "waits"):
         waited = row["form"] in FORMS_WAITING and row["blocking"] != "0"
         when = f"{int(row['ms']) / 1000:.2f} s, {'waited' if waited else 'try ' + row['tries']}"
         results[row["way"], row["driver"], row["form"]] = when if row["reaped"] == "1" else "never"
@@ -106,20 +108,19 @@ def has_waiting_reaper(results):
 
 def table(results, way):
     megabytes = int(results[way, "lets-go"].numbers["memory_kb"]) // 1024
-    print(f"\n{WAYS[way]}. {megabytes} MiB are mirrored.\n")
-    print(f"  {'the driver':34} {'the reaper':30} {'memory back after':>17} {'came back':>9} {'callbacks':>9} "
-          f"{'refused':>7}")
+    print(f"\n{WAYS[way]}. The driver mirrors {megabytes} MiB.\n")
+    print(f"  {'the driver':38} {'the reaper':29} {'time':>6} {'freed':>9} {'callbacks':>9} {'refusals':>8}")
     for driver, text in DRIVERS.items():
         story = results[way, driver]
         numbers = story.numbers
-        print(f"  {text:34} {story.reaper():30} {int(numbers['ms']) / 1000:15.2f} s "
+        print(f"  {text:38} {story.reaper():29} {int(numbers['ms']) / 1000:4.2f} s "
               f"{int(numbers['freed_kb']) // 1024:5} MiB {numbers.get('nonblock', '-'):>9} "
-              f"{numbers.get('refused', '-'):>7}")
+              f"{numbers.get('refused', '-'):>8}")
 
 
 def waiting_table(results):
-    print("\nDrivers that have to wait. The reaper tries ten times in a second, and process_mrelease(2) is called as\n"
-          "often. The time is from the first try until the memory is back:\n")
+    print("\nDrivers that have to wait before they can give the memory back. The reaper tries ten times in a second, and\n"
+          "so does the caller of process_mrelease(2). The time is from the first try until the memory is free:\n")
     print(f"  {'the driver':38}" + "".join(f" {column:19}" for column in COLUMNS.values()).rstrip())
     forms = FORMS | (FORMS_WAITING if has_waiting_reaper(results) else {})
     for driver, text in WAITING.items():
@@ -129,11 +130,11 @@ def waiting_table(results):
 
 
 def place(tree, obj, console):
-    """The file and line of the driver in a call trace."""
+    """Return the file and line of the driver in a call trace."""
     frame = FRAME.search(console)
     if not frame:
         return None
-    # The address is the one to return to; the call is before it.
+    # The trace has the return address. The call is the instruction before it.
     call = f"{frame[1]}+{int(frame[2], 16) - 1:#x}{frame[3]}"
     result = output([tree.src / "scripts/faddr2line", obj / "samples/rust/rust_mmu_mirror.ko", call])
     line = re.search(r"\b(samples/rust/\S+:\d+)", result.stdout)
@@ -141,13 +142,13 @@ def place(tree, obj, console):
 
 
 def report(tree, obj, console):
-    """Show what the kernel reported about the driver that sleeps, and where in the driver that is."""
+    """Show the report of the kernel about the driver that sleeps, with the file and line."""
     lines = [re.sub(r"^\[ *[\d.]+\](\[ *[TC]\d+\])? ?", "", line) for line in console.splitlines()]
     start = next((i for i, line in enumerate(lines) if line.startswith("BUG: ")), None)
     where = place(tree, obj, console)
     if start is None or not where:
-        raise Failure("the kernel did not report the driver that sleeps, or not where it does")
-    print(f"\nWhat the kernel said about the driver that sleeps, which it does at {where}:\n")
+        raise Failure("the kernel log has no report of the driver that sleeps, or its trace has no frame of the driver")
+    print(f"\nThe kernel reports the driver that sleeps, at {where}:\n")
     print(f"  {lines[start]}")
     for line in lines[start:]:
         if SHOWN.search(line):
@@ -155,14 +156,14 @@ def report(tree, obj, console):
 
 
 def readable(frame):
-    """A line of a call trace with the names of Rust as they are written."""
+    """Return a line of a call trace with demangled names."""
     symbol = frame.split("+")[0]
     plain = output(["c++filt", symbol]).stdout.strip()
-    # A crate's name has its hash behind it.
+    # c++filt leaves the hash behind the name of a crate.
     return frame.replace(symbol, re.sub(r"\[[0-9a-f]+\]", "", plain))
 
 
-def tell(tree, obj, initrd, label, name, append=()):
+def boot_scenario(tree, obj, initrd, label, name, append=()):
     """Boot a guest that runs the scenario `name`."""
     boot = guest.scenario(label, name, guest.scenarios()[name], obj, tree.results / label, initrd, append)
     if boot.problem:
@@ -171,18 +172,18 @@ def tell(tree, obj, initrd, label, name, append=()):
 
 
 def check(boot, results, expected):
-    """Fail unless the boot told all stories that are `expected`."""
+    """Fail unless the boot printed a result for each of `expected`."""
     missing = [" ".join(which) for which in expected if which not in results]
     if missing:
-        raise Failure(f"the guest told no story of {', '.join(missing)} (log: {boot.console})")
+        raise Failure(f"the guest printed no result for {', '.join(missing)} (log: {boot.console})")
 
 
 def judge(boot):
-    """Fail unless all that a boot showed is as it should be."""
+    """Fail if a result of the boot is not ok, or its kernel log has a report that no test announced."""
     wrong = re.findall(r"^not ok \d+ (.*)$", text_of(boot.ktap), re.M)
     problems = log.judge(text_of(boot.console))
     if wrong or problems:
-        raise Failure("\n".join([f"this is not what should have happened: {', '.join(wrong) or 'see below'}",
+        raise Failure("\n".join([f"unexpected outcome: {', '.join(wrong) or 'see the kernel log'}",
                                  *problems, f"log: {boot.console}"]))
 
 
@@ -190,20 +191,20 @@ def run():
     with prepared() as tree:
         obj = build(tree, "x86_64")
         initrd = initramfs(tree, obj)
-        boot = tell(tree, obj, initrd, "demo", "oom", [f"drivers={','.join(DRIVERS)}"])
+        boot = boot_scenario(tree, obj, initrd, "demo", "oom", [f"drivers={','.join(DRIVERS)}"])
         results = stories(boot)
         check(boot, results, itertools.product(WAYS, DRIVERS))
         for way in WAYS:
             table(results, way)
         report(tree, obj, results["oom", "sleeps"].console)
-        waiting = tell(tree, obj, initrd, "demo-waits", "driver_waits")
+        waiting = boot_scenario(tree, obj, initrd, "demo-waits", "driver_waits")
         results = waits(waiting)
         forms = [*FORMS, *(FORMS_WAITING if has_waiting_reaper(results) else [])]
         check(waiting, results, itertools.product(WAYS, WAITING, forms))
         waiting_table(results)
         judge(boot)
         judge(waiting)
-        print(f"\nAll as it should be. The kernel's logs:\n  {boot.console}\n  {waiting.console}")
+        print(f"\nAll outcomes are as expected. The kernel logs:\n  {boot.console}\n  {waiting.console}")
 
 
 if __name__ == "__main__":

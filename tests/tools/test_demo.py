@@ -52,14 +52,14 @@ class Stories(unittest.TestCase):
     def test_missing(self):
         with booted(KTAP, CONSOLE) as boot:
             demo.check(boot, demo.stories(boot), [("oom", "lets-go")])
-            with self.assertRaisesRegex(demo.Failure, "no story of oom refuses"):
+            with self.assertRaisesRegex(demo.Failure, "no result for oom refuses"):
                 demo.check(boot, demo.stories(boot), [("oom", "lets-go"), ("oom", "refuses")])
 
     def test_wrong(self):
         with booted(KTAP, CONSOLE) as boot:
             demo.judge(boot)
         with booted(f"{KTAP}not ok 2 oom sleeps\r\n", CONSOLE) as boot:
-            with self.assertRaisesRegex(demo.Failure, "should have happened: oom sleeps"):
+            with self.assertRaisesRegex(demo.Failure, "unexpected outcome: oom sleeps"):
                 demo.judge(boot)
         with booted(KTAP, f"{CONSOLE}BUG: sleeping function called\n") as boot:
             with self.assertRaisesRegex(demo.Failure, "BUG: sleeping"):
