@@ -10,6 +10,7 @@
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make bench       what all of this costs, beside the same in C; with CASE=... only that case
+## make docs        the pages and the API documentation as HTML
 ## make shell       an interactive guest with the modules and sample programs
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
 ## make series-build  build the kernel after each of them, in several configurations: hours
@@ -53,6 +54,10 @@ bench:
 	@tools/setup bench
 	@$(python) tools/bench.py $(if $(CASE),"$(CASE)")
 
+docs:
+	@tools/setup docs
+	@$(python) tools/docs.py
+
 setup:
 	@tools/setup
 
@@ -61,4 +66,4 @@ clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC SIGNOFF
-.PHONY: help demo bench check shell apply test test-fast test-kasan test-rt series series-build setup clean
+.PHONY: help demo bench check docs shell apply test test-fast test-kasan test-rt series series-build setup clean

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Everything about the code but its tests; ends with the line `N passed, N failed, N skipped`."""
 
-import hashlib
 import pathlib
-import re
 import tempfile
 import time
 
 import series
-from build import CONFIGS, Config, X86_64, blocks, build, make, tools
+from build import CONFIGS, Config, X86_64, build, tools
 from common import Failure, arguments, main, output
+from docs import rustdoc
 from objcode import CORE, PROBE, calls, debugging, listing, nothing_left, probe_functions
 from table import Counts, Table
 from tree import patched_paths, prepared, project_files
@@ -109,31 +108,6 @@ def partial(name, *words):
     return check
 
 
-def rustdoc(tree):
-    """The documentation of the kernel crate; made again only if one of our files or the toolchain changed."""
-    obj = tree.root / "check-warnings"
-    if not (obj / ".configured").exists():
-        raise Failure("check-warnings is not configured")
-    digest = hashlib.sha256((obj / ".configured").read_bytes())
-    for path in sorted(path for path in tree.ours() if path.endswith(".rs")):
-        digest.update(path.encode() + (tree.src / path).read_bytes())
-    stamp = obj / ".rustdoc"
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
-        return
-    # That of the other crates takes minutes and tells us nothing.
-    only = obj / "rustdoc-kernel"
-    only.write_text('#!/bin/sh\ncase "$*" in *"--crate-name kernel "*) exec /usr/bin/rustdoc "$@";; esac\n')
-    only.chmod(0o755)
-    # The rest as in the build before it: with other words for make all of that would be done again.
-    result = output(make(tree, "check-warnings", *LINT, f"RUSTDOC={only}", "rustdoc"))
-    (tree.results / "check-warnings/rustdoc.log").write_text(result.stdout)
-    wrong = [block for block in blocks(result.stdout, re.compile(r"^(warning|error)\b"))
-             if "srctree/ link" in block or any(f"{path}:" in block for path in tree.ours())]
-    if wrong or result.returncode:
-        raise Failure("\n".join(wrong) or result.stdout[-2000:])
-    stamp.write_text(digest.hexdigest())
-
-
 # What is left of each of the probe's functions if there is only that option.
 PROBES = {
     "check-release": set(),
@@ -186,7 +160,7 @@ def checks():
     yield "checkpatch: files", checkpatch_files
     yield "series: git am, checkpatch", mails
     yield "clippy and W=1", partial("check-warnings", *LINT)
-    yield "rustdoc", rustdoc
+    yield "rustdoc", lambda tree: rustdoc(tree, "check-warnings", *LINT)
     for name in BUILDS:
         if name != "check-warnings":
             # Clippy only sees what is compiled: also with lockdep, which user-mode Linux has not.

@@ -50,7 +50,7 @@ class CommandLines(unittest.TestCase):
             self.assertIn(known.get(name, "another"), text)
 
     def test_setup(self):
-        for word, code, text in (("--help", 0, "usage: "), ("no-such-word", 1, "installs all, apply or bench")):
+        for word, code, text in (("--help", 0, "usage: "), ("no-such-word", 1, "installs all, apply, bench or docs")):
             result = subprocess.run([TOOLS / "setup", word], capture_output=True, text=True)
             self.assertEqual(result.returncode, code)
             self.assertIn(text, result.stdout + result.stderr)
