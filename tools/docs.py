@@ -54,7 +54,16 @@ def pages(tree):
     wrong = [line for line in result.stdout.splitlines() if any(f"{path}:" in line for path in project_files())]
     if wrong or result.returncode:
         raise Failure("\n".join(wrong) or result.stdout[-2000:])
-    return next(obj.glob("**/rust-mmu-notifiers.html")).parent
+    html = next(obj.glob("**/rust-mmu-notifiers.html")).parent
+    for page in html.glob("rust-*.html"):
+        page.write_text(linked(page.read_text(), {path.stem for path in html.glob("*.html")}))
+    return html
+
+
+def linked(text, names):
+    """Make links of the paths of the pages `names` in the HTML `text`: Sphinx does so only if it builds all folders."""
+    return re.sub(r"(?<![\w/])(?<!html\">)Documentation/mm/([\w-]+)\.rst",
+                  lambda path: f'<a href="{path[1]}.html">{path[0]}</a>' if path[1] in names else path[0], text)
 
 
 def run():
