@@ -14,7 +14,7 @@ def number(value):
 
 
 def share(value):
-    return "-" if value is None else f"{value:.2f}"
+    return "n/a" if value is None else f"{value:.2f}"
 
 
 def columns(kernel, with_core):

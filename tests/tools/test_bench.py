@@ -119,7 +119,7 @@ class Tables(unittest.TestCase):
     def test_comparison(self):
         self.assertEqual(self.rows(LOG), [
             ["list_start", "10", "10", "12", "1.20", "20", "22", "1.10", "25%"],
-            ["section", "0", "0", "0", "-", "noise", "", "", ""]])
+            ["section", "0", "0", "0", "n/a", "noise", "", "", ""]])
 
     def test_case_of_one_kernel_only(self):
         rows = cost_tables.comparison({INLINED: costs(STORY, INLINED), TIME: {}}, "operations")[1]
@@ -169,7 +169,7 @@ class Page(unittest.TestCase):
         self.assertNotRegex(picture, r"(?m)\s$(?!\Z)")
         self.assertEqual(rows, [["callbacks", "core", "C", "Rust", "Rust/C", "not inlined", "Rust/C"],
                                 ["list_start", "10", "10", "12", "1.20", "12", "1.20"],
-                                ["section", "0", "0", "0", "-", "0", "-"]])
+                                ["section", "0", "0", "0", "n/a", "0", "n/a"]])
         self.assertEqual(xml.fromstring(picture).tag, "{http://www.w3.org/2000/svg}svg")
         for word in ("list_start", "mirror_read", "a &lt;version&gt;"):
             self.assertIn(word, picture)
