@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# For people: every target installs what is missing, builds what changed, and says what it does.
-# The work is done by the programs in tools/.
+# For people: every target installs missing packages, builds changed files, and prints its steps.
+# The programs in tools/ do the work.
 #
-## make demo        the OOM reaper meets drivers: one lets go, one refuses, one sleeps, one is that of HMM, some wait
-## make test        every test there is
+## make demo        show how the OOM reaper gets memory back from drivers that obey, refuse, sleep or wait
+## make test        every test except those of test-kasan and test-rt
 ## make test-fast   unit tests on user-mode Linux only: under a minute
 ## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
-## make bench       what all of this costs, beside the same in C; with CASE=... only that case
+## make bench       the cost of Rust beside C; with CASE=... only the cases that match
 ## make docs        the pages and the API documentation as HTML
 ## make shell       an interactive guest with the modules and sample programs
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
-## make series-build  build the kernel after each of them, in several configurations: hours
+## make series-build  build the kernel after each patch, in several configurations: hours
 ## make apply       put patches and files into your own kernel tree: make apply KSRC=/path/to/linux
 ## make clean       remove everything that was built or downloaded
 ##
-## KSRC=/path/to/linux with any of these uses your kernel source instead; only `make apply` writes into it.
+## With KSRC=/path/to/linux any of these uses your kernel source; only `make apply` writes into it.
 
-# Debian's, whatever else comes first in PATH.
+# Debian's python3, even if PATH has another one.
 python = /usr/bin/python3
 
 help:
@@ -61,7 +61,7 @@ docs:
 setup:
 	@tools/setup
 
-# Without a python3 nothing was built.
+# Without a python3, there is nothing to remove.
 clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 

@@ -10,7 +10,7 @@ from tree import check_source, ksrc, patched, patches, project_files, refuse_for
 
 
 def replace(contents):
-    """Write files (path: bytes, or None to delete): first beside the old ones, so that a full disk changes nothing."""
+    """Write files (path: bytes, or None to delete): first beside the old ones, in case the disk is full."""
     parts = {path: path.with_name(path.name + ".nonblock-part") for path, data in contents.items() if data is not None}
     try:
         for path, part in parts.items():
@@ -18,7 +18,7 @@ def replace(contents):
             part.write_bytes(contents[path])
             if path.exists():
                 shutil.copymode(path, part)
-        # Between the first and the last of these the tree would be neither the one nor the other.
+        # A signal in this loop would leave the tree with a part of the files.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         for path in contents:
             if path in parts:
@@ -34,7 +34,7 @@ def replace(contents):
 def run():
     source = ksrc()
     if not source:
-        raise Failure("into which tree? make apply KSRC=/path/to/linux")
+        raise Failure("KSRC is not set: make apply KSRC=/path/to/linux")
     applied = check_source(source)
     refuse_foreign(source)
     wanted = project_files() if applied else patched(source) | project_files()

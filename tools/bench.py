@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Measure what everything here costs beside the same thing in C.
+"""Measure the cost of MMU notifiers and their drivers in Rust, beside the same in C.
 
-Instructions are counted by QEMU's -icount, which has the guest's clock advance by a nanosecond with each: the counts
-are the same in every run, and on every machine. The kernel is built twice, with the C helpers inlined into Rust and
-without. User-mode Linux gives nanoseconds, which are never the same.
+QEMU's -icount counts instructions: the clock of the guest advances by a nanosecond with each. The counts are the same
+in every run, and on every machine. The kernel is built twice, with the C helpers inlined into Rust and
+without. User-mode Linux gives nanoseconds, which differ in every run.
 
-If all cases are measured, the tables and the picture of Documentation/mm/rust-mmu-notifier-cost.rst are written anew.
+If all cases are measured, the tables and the picture of Documentation/mm/rust-mmu-notifier-cost.rst are written again.
 """
 
 import argparse
@@ -29,18 +29,18 @@ from tree import prepared
 
 SUITE = "mmu_notifier_bench"
 SOURCE = PROJECT / "bench/bench.c"
-# Those of tests/bench/bench.sh; all others are in SOURCE.
+# The cases of tests/bench/bench.sh; all others are in SOURCE.
 MIRROR = ["mirror_fault", "mirror_read", "mirror_drop", "mirror_reap"]
 PAGE = PROJECT / "Documentation/mm/rust-mmu-notifier-cost"
 
-# One CPU, on which nothing depends on the host; its clock jumps when there is nothing to do.
+# One CPU, independent of the host. Its clock jumps when the guest is idle.
 COUNTING = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-rtc", "clock=vm",
             "-cpu", "max,-rdrand,-rdseed"]
 # A cycle is a nanosecond is an instruction, a grace period takes work instead of time, and programs are always at the
 # same addresses.
 APPEND = ["tsc_early_khz=1000000", "rcupdate.rcu_expedited=1", "norandmaps"]
 
-# What Rust/C is to be at most, by table, and for cases that need more. The page gives the reasons.
+# The limit of Rust/C, by table, and for cases that need more. The page gives the reasons.
 LIMITS = {"callbacks": {INLINED: 1.00, CALLED: 1.05}, "operations": {INLINED: 1.05}}
 EXCEPTIONS = {
     "interval_try_invalidate_refused": {CALLED: 1.06},
@@ -57,12 +57,12 @@ EXCEPTIONS = {
     "mirror_fault": {INLINED: 1.04},
 }
 
-# What the callbacks of the Rust twin may call, which does not include an allocation.
+# The functions that callbacks of the Rust twin may call. No allocation is among them.
 ALLOWED = re.compile(r"mutex_(try)?(un)?lock|_raw_spin_(un)?lock|__x86_return_thunk|rust_helper_\w+|_R\w+8Deferral\w+")
 
 
 def cases():
-    """The names of all cases."""
+    """Return the names of all cases."""
     return re.findall(r'^\t\{ "(\w+)", "', SOURCE.read_text(), re.M) + MIRROR
 
 
@@ -105,30 +105,30 @@ def boot(tree, kernel, obj, pattern):
 
 
 def unmeasured(pattern, measured):
-    """The names of the cases that should have been measured and were not."""
+    """Return the names of the cases that are missing in the results."""
     names = {case.name for kernel in (INLINED, CALLED) for case in measured[kernel]}
     return [name for name in fnmatch.filter(cases(), pattern) if name not in names]
 
 
 def missed(measured):
-    """The cases in which Rust costs more than it should."""
+    """Return the cases in which Rust costs more than its limit."""
     for kernel, by_case in measured.items():
         for case, cost in by_case.items():
             limits = LIMITS.get(case.table, {}) | EXCEPTIONS.get(case.name, {})
-            # In the digits that are shown.
+            # Compare the digits in the table.
             if kernel in limits and round(cost.ratio or 0, 2) > limits[kernel]:
                 yield f"{case} ({kernel}): {cost.ratio:.2f} of C, at most {limits[kernel]:.2f}"
 
 
 def callees(file):
-    """What the callbacks of the Rust twin call, in an object file."""
+    """Return the functions that callbacks of the Rust twin call, in an object file."""
     callbacks = functions(file, r"_R\w*mmu_notifier\w*(?:invalidate|release|young|start|finish)\w*")
     calls = set(re.findall(r"R_X86_64_PLT32 (\w+)", "\n".join("\n".join(lines) for lines in callbacks.values())))
     return calls - callbacks.keys()
 
 
 def check_object_code(tree, kernel):
-    """See that nothing is left of sections, and that no callback allocates."""
+    """Check that sections compile to nothing, and that no callback allocates."""
     nothing_left(tree, kernel)
     folder = tree.root / kernel / "lib/tests/rust/bench"
     wrong = [callee for callee in sorted(callees(folder / "twin_rust.o")) if not ALLOWED.fullmatch(callee)]
@@ -162,7 +162,7 @@ def write_page(page, measured, sizes, caption):
 
 
 def versions(tree):
-    """The kernel and the tools."""
+    """Return the versions of the kernel and the tools."""
     def version(*command):
         number = re.search(r"[0-9]+[.][0-9.]+", output(command).stdout)[0]
         return f"{pathlib.Path(command[0]).name} {number}"

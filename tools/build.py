@@ -47,7 +47,7 @@ KBUILD_LINE = re.compile(r"  [A-Z0-9]+ |make(\[\d+\])?:")
 
 
 def tools():
-    """What the kernel's make is told about the toolchain."""
+    """Return the variables of the kernel's make for the toolchain."""
     return {
         "LLVM": "1",
         "CC": "ccache clang",
@@ -56,9 +56,9 @@ def tools():
         "RUSTFMT": "/usr/bin/rustfmt",
         "CLIPPY_DRIVER": "/usr/bin/clippy-driver",
         "BINDGEN": bindgen(),
-        # The stack of a report has the lines of the driver.
+        # The call trace of a report then has line numbers.
         "KRUSTFLAGS": "-Cdebuginfo=line-tables-only",
-        # Constant, so that nothing is linked again for the date's sake.
+        # A constant date avoids linking again.
         "KBUILD_BUILD_TIMESTAMP": "@0",
         "KBUILD_BUILD_USER": "nonblock",
         "KBUILD_BUILD_HOST": "nonblock",
@@ -71,13 +71,13 @@ def bindgen():
 
 
 def make(tree, name, *words):
-    """The make command for configuration `name`."""
+    """Return the make command for configuration `name`."""
     variables = {"ARCH": CONFIGS[name].arch, "O": tree.root / name} | tools()
     return ["make", "-C", str(tree.src), *(f"{key}={value}" for key, value in variables.items()), *words]
 
 
 def configure(tree, name):
-    """Make .config from the fragments with the kernel's kunit.py, which refuses one that does not hold all of them."""
+    """Make .config from the fragments with the kernel's kunit.py, which fails if an option of them is missing."""
     text = CONFIGS[name].text()
     obj = tree.root / name
     stamp = obj / ".configured"
@@ -102,17 +102,17 @@ def configure(tree, name):
         missing = re.search(r"Missing: (.*)", text)
         reason = text.strip().splitlines()[-1]
         if missing:
-            # It also lists options that are off as they should be.
+            # The list also has options that are off on purpose.
             have = (obj / ".config").read_text()
             wrong = [line for line in missing[1].split(", ")
                      if not line.startswith("# ") or f"\n{line.split()[1]}=" in have]
-            reason = f"options that could not be had: {', '.join(wrong)}"
+            reason = f"options that Kconfig does not accept: {', '.join(wrong)}"
         raise Failure(f"{name} cannot be configured: {reason} (log: {log})")
     stamp.write_text(inputs)
 
 
 def config_inputs(tree, text):
-    """Changes when .config has to be made again: for other options, other Kconfig files, another toolchain."""
+    """Return a digest of the options, the Kconfig files and the toolchain: a change makes .config again."""
     kconfigs = [tree.src / path for path in sorted(tree.ours()) if pathlib.Path(path).name.startswith("Kconfig")]
     digest = hashlib.sha256(text.encode())
     for path in kconfigs:
@@ -135,10 +135,10 @@ def result_folder(tree, name):
 
 
 def build(tree, name, *words):
-    """Build configuration `name`, show how far it is, and return its build directory; `words` are for make."""
+    """Build configuration `name`, show the progress, and return its build directory; `words` are for make."""
     obj = tree.root / name
     if re.search(r"[\s:]", str(obj)):
-        raise Failure(f"make cannot work in {obj}, for the space or colon in its name: "
+        raise Failure(f"make cannot work in {obj}, because its name has a space or a colon: "
                       "set NONBLOCK_CACHE to another folder")
     obj.mkdir(exist_ok=True)
     configure(tree, name)
@@ -158,7 +158,7 @@ def build(tree, name, *words):
 
 
 def run_make(tree, name, log, command):
-    """Run make with its output in `log`, and count the files; its exit code."""
+    """Run make with its output in `log`, count the files, and return the exit code."""
     of_all = "" if (tree.root / name / "vmlinux").exists() else f" of ~{CONFIGS[name].files}"
     count = 0
 
@@ -180,7 +180,7 @@ def run_make(tree, name, log, command):
             reader.join(1)
         process.wait()
     except KeyboardInterrupt:
-        # make takes half-written files away before it ends.
+        # make removes half-written files before it ends.
         process.terminate()
         process.wait()
         reader.join()
@@ -190,7 +190,7 @@ def run_make(tree, name, log, command):
 
 
 def blocks(text, start):
-    """The messages in a build log that begin with `start`, each with the lines that belong to it."""
+    """Return the messages in a build log that begin with `start`, each with its lines."""
     messages, current = [], None
     for line in text.splitlines():
         if start.search(line):
@@ -204,16 +204,16 @@ def blocks(text, start):
 
 
 def explain(text):
-    """What went wrong in a build, from its log."""
+    """Return the errors in the log of a build."""
     if "No space left on device" in text:
-        return f"no space left in {cache()}: make room, or set NONBLOCK_CACHE to a folder that has some"
+        return f"no space left in {cache()}: free some space, or set NONBLOCK_CACHE to another folder"
     errors = blocks(text, re.compile(r"(^|\s)(fatal )?error(\[E\d+\])?: |^ERROR: |undefined reference"))
     errors = errors or blocks(text, re.compile(r"\*\*\* "))[:1] or text.splitlines()[-15:]
     return "\n".join(errors[:8])
 
 
 def find_warnings(tree, obj, log):
-    """The warnings in files of the project, {path: blocks}; only the number of the others is shown."""
+    """Return the warnings in files of the project, {path: blocks}, and print the number of the others."""
     text = log.read_text(errors="replace") if log.exists() else ""
     ours, others = {}, 0
     for block in blocks(text, re.compile(r"(^|\s)warning: (?!\d+ warnings? emitted)|^WARNING: ")):
@@ -225,12 +225,12 @@ def find_warnings(tree, obj, log):
         with open(obj / ".warned", "a") as warned:
             warned.writelines(f"{path}\n" for path in sorted(ours))
     if others:
-        print(f"{obj.name}: {others} warnings in other people's files (log: {log})")
+        print(f"{obj.name}: {others} warnings in files of the kernel (log: {log})")
     return ours
 
 
 def is_about(block, path):
-    """Whether a warning is about the file `path` or its object; what else is in it only tells more."""
+    """Return whether a warning is about the file `path` or its object; other paths in it are details."""
     lines = block.splitlines()
     where = "\n".join(lines[:1] + [line for line in lines if re.match(r"\s*(-->|:::) ", line)][:1])
     return any(re.search(rf"(^|[\s/]){re.escape(name)}($|[\s:])", where, re.M)
@@ -238,7 +238,7 @@ def is_about(block, path):
 
 
 def touch_warned(tree, obj):
-    """Have what was warned about last time compiled again: make would not say it twice."""
+    """Compile the files with warnings again: otherwise make does not repeat the warnings."""
     warned = obj / ".warned"
     if warned.exists():
         for path in warned.read_text().split():

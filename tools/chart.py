@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The picture of `make bench`: Rust beside C for each case, and the cost by the number of intervals."""
+"""Draw the picture of `make bench`: Rust beside C for each case, and the cost by the number of intervals."""
 
 import io
 
@@ -8,14 +8,14 @@ from matplotlib import pyplot
 
 from costs import CALLED, INLINED
 
-# Text that can be searched, and the same file from the same numbers.
+# Text can be searched, and the same numbers give the same file.
 matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "nonblock", "font.size": 9, "axes.spines.top": False,
                         "axes.spines.right": False, "legend.frameon": False}
 MOST_OTHERS = 100000
 
 
 def ratios(axes, costs):
-    """A line for each case: Rust/C with the helpers inlined, and called."""
+    """Draw a line for each case: Rust/C with the helpers inlined, and called."""
     cases = [case for case in costs[INLINED] if case.table != "intervals" and case.others in (0, MOST_OTHERS)]
     for kernel, label, face in ((CALLED, "C helpers called", "white"), (INLINED, "C helpers inlined into Rust", "C1")):
         points = [(costs[kernel][case].ratio, y) for y, case in enumerate(cases)
@@ -35,7 +35,7 @@ def ratios(axes, costs):
 
 
 def growth(axes, costs, title, y_scale, points):
-    """The cost of an invalidation by the number of intervals; `points` is {that number: case}."""
+    """Draw the cost of an invalidation by the number of intervals; `points` is {number: case}."""
     for label, who, style in (("core", "core", "-"), ("callbacks in C", "c", "-"), ("callbacks in Rust", "rust", "--")):
         axes.plot(list(points), [getattr(costs[case], who) for case in points.values()], style, marker=".", label=label)
     axes.set(title=title, yscale=y_scale)
@@ -62,5 +62,5 @@ def picture(costs, caption):
     svg = io.StringIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
-    # A mail has no spaces at the end of lines; each point of a path is on a line that ends in one.
+    # A mail must not have spaces at the end of lines, and matplotlib writes one after each point of a path.
     return svg.getvalue().replace(" \n", " ")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Everything about the code but its tests; ends with the line `N passed, N failed, N skipped`."""
+"""Check the code without running it: style, warnings, builds with options off, object code and the series.
+
+The last line is `N passed, N failed, N skipped`.
+"""
 
 import pathlib
 import tempfile
@@ -71,14 +74,14 @@ def rustfmt(tree):
         raise Failure(result.stdout.replace(f"{tree.src}/", ""))
 
 
-# Who sends a patch signs it off. Trace events are written in a way of their own, which checkpatch.pl does not know.
+# The sender of a patch signs it off. checkpatch.pl does not know the style of trace events.
 IGNORED = ["MISSING_SIGN_OFF"]
 IGNORED_IN_EVENTS = ["COMPLEX_MACRO", "MACRO_ARG_UNUSED", "OPEN_ENDED_LINE", "PARENTHESIS_ALIGNMENT", "TRAILING_SEMICOLON"]
 EVENTS = "include/trace/events/"
 
 
 def checkpatch(tree, inputs, ignored=()):
-    """Have the kernel's checkpatch.pl look at each of `inputs`, which are its words for one file."""
+    """Run the kernel's checkpatch.pl on each of `inputs`, which are its words for one file."""
     complaints = []
     for words in inputs:
         in_events = EVENTS in str(words[-1]) or pathlib.Path(words[-1]).suffix == ".patch" and \
@@ -97,7 +100,7 @@ def checkpatch_files(tree):
 
 
 def partial(name, *words):
-    """A build of the kernel crate and what is ours outside of it."""
+    """Return a check that builds the kernel crate and our files outside of it."""
     def check(tree):
         folders = ["rust/", "samples/rust/", "lib/tests/rust/"]
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
@@ -108,7 +111,7 @@ def partial(name, *words):
     return check
 
 
-# What is left of each of the probe's functions if there is only that option.
+# The functions of the probe that do not compile to nothing in each configuration.
 PROBES = {
     "check-release": set(),
     "check-no-atomic-sleep": {"guard", "scope", "map", "alloc", "reclaim"},     # lockdep
@@ -117,23 +120,23 @@ PROBES = {
 
 
 def object_code(tree):
-    """Nothing is left without the options, and with each there is something: else this would see nothing."""
+    """Check that sections compile to nothing without the options, and not with one of them, so the check can fail."""
     for name, expected in PROBES.items():
         probes = probe_functions(tree, name)
         left = {probe.removeprefix("probe_") for probe, lines in probes.items() if calls(lines)}
         if left != expected:
-            raise Failure(f"{name}: something is left of {', '.join(sorted(left)) or 'none'}, "
-                          f"expected of {', '.join(sorted(expected)) or 'none'}:\n{listing(probes)}")
+            raise Failure(f"{name}: not empty: {', '.join(sorted(left)) or 'none'}, "
+                          f"expected {', '.join(sorted(expected)) or 'none'}:\n{listing(probes)}")
     for name, expected in {"check-release": False, "check-no-lockdep": True}.items():
         called = debugging(tree, name)
         if bool(called) != expected:
             raise Failure(f"{name}: {CORE} calls {', '.join(called) or 'nothing'} for debugging")
-    return "without DEBUG_ATOMIC_SLEEP and lockdep nothing is left of sections and annotations:\n" + \
+    return "without DEBUG_ATOMIC_SLEEP and lockdep, sections and annotations compile to nothing:\n" + \
         nothing_left(tree, "check-release")
 
 
 def mails(tree):
-    """`git am` gives the tree that all builds and tests are of; checkpatch and get_maintainer.pl like each mail."""
+    """Check that `git am` gives the tree that is built and tested, and run checkpatch.pl on each mail."""
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         out = pathlib.Path(scratch)
         groups = series.write_series(tree, out)
@@ -143,19 +146,19 @@ def mails(tree):
                          if path.is_file() and ".git" not in path.parts} ^ wanted
             different |= {path for path in wanted - different if (repo / path).read_bytes() != (tree.src / path).read_bytes()}
             if different:
-                raise Failure(f"git am gives another {', '.join(sorted(different))} than is built here")
+                raise Failure(f"git am gives other files than those built here: {', '.join(sorted(different))}")
         all_mails = [mail for mails in groups.values() for mail in mails]
-        # The last patch, to MAINTAINERS, is for all. There is no history here that has the commits of Fixes:.
+        # The last patch, to MAINTAINERS, is for all. There is no history here with the commits of Fixes:.
         checkpatch(tree, [[mail] for mail in all_mails], ["FILE_PATH_CHANGES", "UNKNOWN_COMMIT_ID"])
         for mail in all_mails:
             to = series.recipients(tree, [mail])
             lists = {who for who in to if "<" not in who}
             if len(lists) == len(to) or lists <= {"linux-kernel@vger.kernel.org"}:
-                raise Failure(f"{mail.name} has nobody to go to but {', '.join(to)}")
+                raise Failure(f"{mail.name} has no recipient except {', '.join(to)}")
 
 
 def checks():
-    """(name, function) of each check, in the order of how soon they tell something."""
+    """Yield (name, function) of each check, the quickest first."""
     yield "rustfmt", rustfmt
     yield "checkpatch: files", checkpatch_files
     yield "series: git am, checkpatch", mails
@@ -163,7 +166,7 @@ def checks():
     yield "rustdoc", lambda tree: rustdoc(tree, "check-warnings", *LINT)
     for name in BUILDS:
         if name != "check-warnings":
-            # Clippy only sees what is compiled: also with lockdep, which user-mode Linux has not.
+            # Clippy only sees compiled code: run it with lockdep, too, which user-mode Linux lacks.
             yield name.removeprefix("check-"), partial(name, *(LINT if name == "check-no-smp" else []))
     yield "object code", object_code
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What every tool needs: where the cache is, how to fail in one line, how to show progress."""
+"""Functions for every tool: the folder of the cache, failures in one line, and progress."""
 
 import argparse
 import contextlib
@@ -19,20 +19,20 @@ VERSION = "7.3"
 
 
 class Failure(Exception):
-    """Something the user can do something about; shown as one line, or as the lines given."""
+    """An error that the user can fix, shown as the lines given."""
 
 
 def cache():
-    """The folder outside the checkout in which everything that can be made again is kept."""
+    """Return the folder outside the checkout for everything that can be downloaded or built again."""
     default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     return pathlib.Path(os.environ.get("NONBLOCK_CACHE") or default / "nonblock").absolute()
 
 
 def environment():
-    """The environment of every program we start.
+    """Return the environment of every program we start.
 
-    Nothing of the caller's can change what is built: neither the MAKEFLAGS of the make that called us, nor a KCFLAGS or
-    ARCH that is exported, nor another toolchain that comes first in PATH.
+    The environment of the caller must not change a build. For example, it may have the MAKEFLAGS of the make that
+    called us, a KCFLAGS or ARCH, or another toolchain in PATH.
     """
     env = {
         "PATH": "/usr/lib/llvm-19/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -71,14 +71,14 @@ def locked(folder):
 
 
 def is_open(file, path):
-    """Whether `path` is still the file that is open as `file`."""
+    """Return whether `path` is still the file that is open as `file`."""
     return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 class Progress:
-    """How far a long step is: one line that changes on a terminal, a line every 30 s in a log.
+    """The progress of a long step: one line that changes on a terminal, a line every 30 s in a log.
 
-    If it takes longer than LONG seconds, the command that it runs is shown, to be run by hand.
+    If the step takes longer than LONG seconds, its command is shown, so it can be run by hand.
     """
     LONG = 5
 
@@ -104,7 +104,7 @@ class Progress:
             print(line, flush=True)
 
     def done(self, text=None):
-        """End the line; with `text`, leave that behind."""
+        """End the line, and print `text` if there is one."""
         if sys.stdout.isatty():
             print("\r\033[K", end="", flush=True)
         if text:
@@ -116,11 +116,11 @@ def arguments(description):
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="KSRC=/path/to/linux in the environment uses that kernel source instead.\n"
-               "NONBLOCK_CACHE=/path/to/folder is where everything is kept that was downloaded or built.")
+               "NONBLOCK_CACHE=/path/to/folder is the folder for everything downloaded or built.")
 
 
 def main(run, parser):
-    """Call `run` with the words of the command line, and turn what went wrong into one line and an exit code."""
+    """Call `run` with the words of the command line, and turn a failure into one line and an exit code."""
     words = vars(parser.parse_args())
     signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -137,11 +137,11 @@ def main(run, parser):
     except Failure as failure:
         message, code = f"error: {failure}", 1
     except KeyboardInterrupt:
-        message, code = "interrupted; the same command goes on from here", 130
+        message, code = "interrupted; the same command continues from here", 130
     except OSError as error:
         message, code = f"error: {error}", 1
         if error.errno == errno.ENOSPC:
-            message = f"error: no space left in {cache()}: make room, or set NONBLOCK_CACHE to a folder that has some"
+            message = f"error: no space left in {cache()}: free some space, or set NONBLOCK_CACHE to another folder"
     sys.stdout.flush()
     print(message, file=sys.stderr)
     sys.exit(code)

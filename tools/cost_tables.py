@@ -5,7 +5,7 @@ import math
 
 from costs import CALLED, INLINED, TIME
 
-# A time that spreads more than that is not comparable.
+# A time with a larger spread is not comparable.
 NOISE = 0.25
 
 
@@ -18,14 +18,14 @@ def share(value):
 
 
 def columns(kernel, with_core):
-    """The header of the columns for one kernel."""
+    """Return the header of the columns for one kernel."""
     return {INLINED: ["core"] * with_core + ["C", "Rust", "Rust/C"],
             CALLED: ["not inlined", "Rust/C"],
             TIME: ["ns: C", "ns: Rust", "Rust/C", "spread"]}[kernel]
 
 
 def cells(kernel, with_core, cost):
-    """What stands in them."""
+    """Return the cells of these columns."""
     if kernel == TIME and cost.spread > NOISE:
         return ["noise", "", "", ""]
     ratio = [number(cost.rust), share(cost.ratio)]
@@ -35,7 +35,7 @@ def cells(kernel, with_core, cost):
 
 
 def comparison(costs, table):
-    """Rust beside C: a row for each case of `table`, with columns for each kernel in `costs`."""
+    """Compare Rust with C: a row for each case of `table`, with columns for each kernel in `costs`."""
     with_core = table == "callbacks"
     header = {kernel: columns(kernel, with_core) for kernel in costs}
     rows = []
@@ -52,7 +52,7 @@ def size(count):
 
 
 def growth(costs):
-    """An invalidation in Rust, and Rust/C: a row for each way to invalidate, a column for each number of intervals."""
+    """Compare invalidations: a row for each way to invalidate, a column for each number of intervals."""
     rows = {}
     for case, cost in costs.items():
         if case.table == "intervals":
@@ -65,7 +65,7 @@ def growth(costs):
 
 
 def slopes(costs):
-    """What more intervals cost, from the two largest numbers of them."""
+    """Calculate the cost of a further interval, from the two largest numbers of intervals."""
     rows = []
     for label, name, field, steps in (
             ("each interval that is hit", "invalidate", "hits", lambda few, many: many - few),
@@ -79,6 +79,6 @@ def slopes(costs):
 
 
 def registrations(sizes):
-    """The bytes of a registration with the data of the driver, and the structure of the core alone."""
+    """Return the bytes of a registration with the data of the driver, and the structure of the core alone."""
     return ["bytes of a registration", "core", "C", "Rust"], [
         [kind, *(str(sizes[kind][who]) for who in ("core", "c", "rust"))] for kind in sizes]

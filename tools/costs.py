@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Read from the logs of its kernels what `make bench` measured, and do the sums."""
+"""Read the results of `make bench` from the logs of its kernels, and calculate the costs."""
 
 import dataclasses
 import re
@@ -12,16 +12,16 @@ INLINED, CALLED, TIME = "bench", "bench-calls", "bench-uml"
 COST = re.compile(r"cost: table=(\w+) case=(\w+) bytes=(\d+) hits=(\d+) others=(\d+) who=(\w+) batch=(\d+) "
                   r"q1=(\d+) median=(\d+) q3=(\d+)")
 SIZE = re.compile(r"size: who=(\w+) (.*)")
-# What oom_story prints, with the pages that it has the reaper drop.
+# The output of oom_story, and the number of pages that the reaper drops for it.
 REAP = re.compile(r"who=(\w+)\n# story .* cycles=(\d+)")
 REAP_PAGES = 8192
 
-# In nanoseconds: a clock may have steps of 10, and is read twice for what is measured and twice for the loop around it.
+# In nanoseconds: a clock may have steps of 10, and is read twice for the case and twice for the loop around it.
 STEPS = 40
 
 
 class Case(typing.NamedTuple):
-    """Something that is measured, and with how much memory and how many notifiers in it and elsewhere."""
+    """A measurement: its operation, the size of the memory, and the numbers of notifiers in it and elsewhere."""
     table: str
     name: str
     bytes: int
@@ -34,7 +34,7 @@ class Case(typing.NamedTuple):
 
 @dataclasses.dataclass
 class Cost:
-    """What a case takes in C and in Rust, and with callbacks that do nothing, which is the core.
+    """The cost of a case in C and in Rust, and with empty callbacks, which is the core.
 
     For callbacks C and Rust are without the core, unless it is a time. `spread` is the larger one's, in parts of its
     cost.
@@ -46,12 +46,12 @@ class Cost:
 
     @property
     def ratio(self):
-        """Rust/C, or None if it costs nothing in either. What costs nothing in C counts as one."""
+        """Return Rust/C, or None if it costs nothing in either. A cost of zero in C counts as one."""
         return self.rust / (self.c or 1) if self.rust or self.c else None
 
 
 def cost(case, kernel, quartiles, batch):
-    """The Cost of a case, from {who: its three quartiles} for one time out of a batch."""
+    """Return the Cost of a case, from {language: its three quartiles} for one time out of a batch."""
     loop = quartiles["loop"][1] if "loop" in quartiles else 0
     medians = {who: median - loop for who, (_, median, _) in quartiles.items()}
     spread = max(max(quartiles[who][2] - quartiles[who][0], STEPS / batch) / max(medians[who], 1)
@@ -62,7 +62,7 @@ def cost(case, kernel, quartiles, batch):
 
 
 def costs(text, kernel):
-    """The costs in the log of a kernel: {Case: Cost}."""
+    """Return the costs in the log of a kernel: {Case: Cost}."""
     quartiles, batches = {}, {}
     for table, name, size, hits, others, who, batch, *cycles in COST.findall(text):
         case = Case(table, name, int(size), int(hits), int(others))
@@ -77,7 +77,7 @@ def costs(text, kernel):
 
 
 def sizes(text):
-    """The bytes of a registration: {kind: {who: bytes}}."""
+    """Return the bytes of a registration: {kind: {language: bytes}}."""
     kinds = {}
     for who, line in SIZE.findall(text):
         for kind, size in re.findall(r"(\w+)=(\d+)", line):

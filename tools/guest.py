@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boot a kernel, UML or QEMU, and keep what it says."""
+"""Boot a kernel, in UML or QEMU, and keep its logs."""
 
 import functools
 import os
@@ -16,26 +16,26 @@ KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
 
-# No ACPI: a restart is how the guest ends, and -no-reboot makes QEMU exit on it. A panic restarts too.
+# There is no ACPI. The guest ends with a restart, on which QEMU exits because of -no-reboot. A panic restarts, too.
 APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"
-# How many seconds a guest on a quick machine may go on without news.
+# The seconds after which a guest without news is stopped, on a quick machine.
 LIMIT = 200
 LIMIT_UML = 60
-# A quick machine has the first result of a guest after as many seconds.
+# The seconds until the first result of a guest, on a quick machine.
 BOOT = 5
-# A line of results, or one that says what is tried next.
+# A result, or the start of a test.
 NEWS = re.compile(r"^(?:\[[^\]]*\] ?)*\s*(?:(?:not )?ok \d|#\s+(?:RUN|Subtest:)\s|bench: )", re.M)
-# identify_cpu() forgets for a moment that page tables have five levels. KASAN in an interrupt that comes just then takes
-# every address for a wild one.
+# identify_cpu() clears the flag of five-level page tables for a moment. In an interrupt at this moment, KASAN reports
+# every address as wild.
 APPEND_KASAN = "no5lvl"
-# With KASAN each invalidation is tried as the OOM reaper makes it, as it is on UML. The others are called as they come.
+# With KASAN and on UML, each invalidation is tried first like by the OOM reaper. Other guests do not try it first.
 APPEND_NOT_KASAN = "mmu_notifier.try_first=0"
 
 
 class Patience:
-    """How long a guest may go on without news: `seconds`, and more in proportion where it boots slowly.
+    """The limit for a guest without news: `seconds`, and proportionally more if it boots slowly.
 
-    A limit to the whole would fail guests that only are slow: other guests and builds run beside them.
+    A limit on the total time would fail slow guests: other guests and builds may run at the same time.
     """
 
     def __init__(self, seconds, now):
@@ -54,7 +54,7 @@ class Patience:
 
 
 class Run:
-    """One boot: console.log, for scenarios ktap.log, and what went wrong outside of them."""
+    """One boot: console.log, for scenarios ktap.log, and a problem outside of the logs."""
 
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,19 +67,19 @@ class Run:
         self.seconds = 0.0
 
     def news(self):
-        """Return how many lines of results there are."""
+        """Return the number of results so far."""
         return sum(len(NEWS.findall(log.read_text(errors="replace"))) for log in (self.console, self.ktap) if log.exists())
 
     def boot(self, label, command, limit, stdout, status=None):
-        """Run `command` with its output in `stdout`, until it ends or nothing is new for `limit` seconds.
+        """Run `command` with its output in `stdout`, until it ends or has no news for `limit` seconds.
 
-        `status` returns how far it is.
+        `status` returns the progress as text.
         """
         progress = Progress(label, command)
         start = time.monotonic()
         patience = Patience(limit, start)
         with open(stdout, "wb") as out:
-            # Its own session: UML consists of several processes, and all of them have to go.
+            # A session of its own: UML has several processes, and all of them must be killed.
             process = subprocess.Popen([str(word) for word in command], env=environment(), stdin=subprocess.DEVNULL,
                                        stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
             try:
@@ -87,7 +87,7 @@ class Run:
                     progress.update(f"{status() if status else 'running'}, {left:.0f} s left without news")
                     with_timeout(process, 1)
                 if process.poll() is None:
-                    self.problem = f"hangs: nothing new for {limit * patience.slowness:.0f} s"
+                    self.problem = f"hangs: no news for {limit * patience.slowness:.0f} s"
                 elif process.returncode:
                     self.problem = f"{pathlib.Path(command[0]).name} exited with {process.returncode}"
             finally:
@@ -100,7 +100,7 @@ class Run:
 
 
 def text_of(path):
-    """The text of a file that a guest wrote, empty if it did not."""
+    """Return the text of a file from a guest, empty if there is no file."""
     return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""
 
 
@@ -114,13 +114,13 @@ def with_timeout(process, seconds):
 def uml(label, obj, folder, append, limit=LIMIT_UML, status=None):
     """Boot the UML kernel in `obj`."""
     run = Run(folder)
-    # uml_dir: its control socket would else be left in the home directory when it is killed.
+    # uml_dir: otherwise a killed UML leaves its control socket in the home directory.
     command = [obj / "linux", "mem=512M", "console=tty", "panic=-1", f"uml_dir={folder}/", *append]
     return run.boot(label, command, limit, run.console, status and (lambda: status(run)))
 
 
 def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, machine=None, status=None):
-    """Boot the x86_64 kernel in `obj`, on the `machine` given or the best there is."""
+    """Boot the x86_64 kernel in `obj`, on the given `machine` or the best one available."""
     run = Run(folder)
     command = qemu_command(obj, machine or accelerator(obj), append, memory, initrd)
     command += ["-display", "none", "-serial", f"file:{run.console}", "-serial", f"file:{run.ktap}"]
@@ -139,16 +139,16 @@ def qemu_command(obj, machine, append, memory, initrd=None):
 
 
 def accelerator(obj):
-    """KVM if a boot proves that it works here, else emulation; with two CPUs."""
+    """Return the options for KVM if a boot proves that it works, otherwise for emulation; with two CPUs."""
     return KVM if kvm_works(obj) else TCG
 
 
 def clock(obj):
-    """Return the options that give an emulated guest a clock which holds on a busy machine; none without a TSC.
+    """Return the options for a reliable clock in an emulated guest on a busy machine; none without a TSC.
 
-    The only reference that such a guest has is the PIT. On a busy machine the interrupts of the PIT come late or get
-    lost, so that the guest measures a wrong frequency of the TSC, or none, or panics for want of a timer. QEMU emulates
-    the TSC with the TSC of this machine, and here its frequency can be measured well.
+    The guest's only reference is the PIT. On a busy machine the interrupts of the PIT come late or get lost. The guest
+    then measures a wrong frequency of the TSC, or none, or panics without a timer. QEMU emulates the TSC with the TSC
+    of this machine, whose frequency can be measured well here.
     """
     khz = tsc_khz(obj.parent / "tsc")
     if not khz:
@@ -168,9 +168,9 @@ def tsc_khz(program):
 
 
 def kvm_works(obj):
-    """Whether the kernel in `obj` boots with KVM; asked once per boot of this machine.
+    """Return whether the kernel in `obj` boots with KVM; tried once per boot of this machine.
 
-    That /dev/kvm opens says little: there are machines on which a guest then hangs before its first line.
+    A /dev/kvm that opens is not enough: on some machines a guest then hangs before its first line.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
@@ -178,7 +178,7 @@ def kvm_works(obj):
     memory = cache() / "kvm"
     if memory.exists() and memory.read_text().split()[:1] == [this_boot]:
         return memory.read_text().split()[1] == "yes"
-    # Without an init the kernel panics as soon as it is up, and so ends the probe.
+    # Without an init, the kernel panics at the end of its boot, which ends the probe.
     run = Run(cache() / "kvm-probe")
     command = qemu_command(obj, KVM, ["kunit.enable=0"], "256M")
     run.boot("trying KVM", [*command, "-display", "none", "-serial", f"file:{run.console}"], 15, run.own)
@@ -189,7 +189,7 @@ def kvm_works(obj):
 
 
 def scenarios():
-    """The scenarios in tests/vm: name, and the settings in its header (`# memory: 256M`)."""
+    """Return the scenarios in tests/vm: each name, and the settings in its header (`# memory: 256M`)."""
     found = {}
     for script in sorted(SCENARIOS.glob("*.sh")):
         found[script.stem] = {"memory": "512M"} | dict(re.findall(r"^# (memory): (\w+)$", script.read_text(), re.M))

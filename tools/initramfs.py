@@ -8,16 +8,16 @@ import subprocess
 from common import Failure, PROJECT, output
 from guest import SCENARIOS
 
-# What guests need: scripts and programs.
+# The folders with the scripts and programs of guests.
 FOLDERS = [SCENARIOS, PROJECT / "tests/bench"]
 
 
 def initramfs(tree, obj):
-    """Pack what a guest needs into an initramfs: busybox, tools/init, modules, programs and scenarios."""
+    """Pack an initramfs for a guest: busybox, tools/init, modules, programs and scenarios."""
     lines = [f"dir /{folder} 755 0 0" for folder in
              ("bin", "dev", "proc", "sys", "tmp", "tests", "lib", "lib/modules", "root")]
     lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
-    # Paths relative to the project: the program that packs cannot read names with spaces.
+    # Paths are relative to the project: gen_init_cpio cannot read names with spaces.
     files = {"/init": "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
     if not files["/bin/busybox"].exists():
         files["/bin/busybox"] = pathlib.Path("/bin/busybox")
@@ -52,7 +52,7 @@ def programs(tree):
     wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
                                     for name in ("hmm-tests", "hugepage_settings", "vm_util")])
     for program, (flags, sources) in wanted.items():
-        # In tests/vm is a kselftest_harness.h that comes before theirs.
+        # The kselftest_harness.h in tests/vm comes before theirs.
         flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
         objects = [folder / f"{source.stem}.o" for source in sources]
         steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]

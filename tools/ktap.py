@@ -10,7 +10,7 @@ from table import Counts
 
 
 def count(tree, log):
-    """Count the test cases in the file `log`; the Counts, and the failed ones with their lines as text."""
+    """Count the test cases in the file `log`, and return the Counts, and the failed ones with their lines as text."""
     results = log.with_suffix(".json")
     results.unlink(missing_ok=True)
     parse = output(["python3", "tools/testing/kunit/kunit.py", "parse", "--failed", f"--json={results}", log],
@@ -24,27 +24,27 @@ def count(tree, log):
 
 
 def failures(text):
-    """What kunit.py prints about failed test cases, without its clock, rulers and summary."""
+    """Return the output of kunit.py about failed test cases, without its clock, rulers and summary."""
     lines = [re.sub(r"^\[\d\d:\d\d:\d\d\] ", "", line).rstrip() for line in text.splitlines()]
     lines = [line for line in lines if line and not re.match(r"={60}|Testing complete|Test results stored", line)]
-    # A test without a result has no name either.
+    # A test without a result has no name, either.
     missing = lines.count("[CRASHED]")
     lines = [line for line in lines if line != "[CRASHED]"]
     return "\n".join(lines + [f"results that are missing: {missing}"] * bool(missing))
 
 
 def without_stamps(text):
-    """The KTAP in a kernel log, without the time that begins each line."""
+    """Return the KTAP in a kernel log, without the time that begins each line."""
     return "\n".join(line[STAMP.match(line).end():].rstrip() for line in text.splitlines())
 
 
 def listed(text):
-    """The test cases in the log of a boot with kunit.action=list, each with its suite: suite.test."""
+    """Return the test cases in the log of a boot with kunit.action=list, each with its suite: suite.test."""
     return re.findall(r"^\w+\.\w+$", without_stamps(text), re.M)
 
 
 def plan_problem(text):
-    """What is wrong with the plan at the top level of KTAP `text`, which kunit.py lets pass."""
+    """Return a problem with the plan at the top level of KTAP `text`, which kunit.py does not check."""
     plan = re.search(r"^1\.\.(\d+)", text, re.M)
     results = re.findall(r"^(?:not )?ok \d+", text, re.M)
     if not plan:
@@ -55,7 +55,7 @@ def plan_problem(text):
 
 
 def last_started(text):
-    """The test of the scenario with the KTAP `text` that started last, and has no result yet; None if there is none."""
+    """Return the test of a scenario that started last and has no result in the KTAP `text`, or None."""
     name = None
     for line in text.splitlines():
         started = re.match(r"\s*#\s+RUN\s+(.*?)(?: \.\.\.)?$", line)
@@ -67,7 +67,7 @@ def last_started(text):
 
 
 def not_ended(text, names):
-    """The KUnit tests, in order one of `names`, that can have been running when the kernel log `text` ended.
+    """Return the KUnit tests of `names`, in order, that may have been running when the kernel log `text` ended.
 
     KUnit prints nothing when a test starts. The kernel holds a result back until it prints the next line, so that the
     result of the last test to end may be missing: then there are two.
@@ -78,7 +78,7 @@ def not_ended(text, names):
         if found:
             suite = found[1]
         result = re.match(r" {4}(?:not )?ok \d+ (\w+)", line)
-        # Printed before the result, but not for every test.
+        # The attribute comes before the result, but not for every test.
         attribute = re.match(r" {4}# (\w+)\.speed: ", line)
         if suite and (result or attribute):
             ended = f"{suite}.{(result or attribute)[1]}"

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Judge a kernel log: every report in it that no test announced is a failure.
 
-A test that provokes a report on purpose says so in the kernel log before it does, and ends the announcement after:
+If a test provokes a report on purpose, it announces the report in the kernel log, and ends the announcement afterwards:
 
     expect-report: 1 BUG: sleeping function called
     ...
     expect-report: end
 
-In between there have to be exactly that many reports whose header contains that text. Several announcements may be open
-at once; `end` closes them all.
+In between, there must be exactly that many reports with that text in their header. Several announcements may be open at
+the same time. `end` closes all of them.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ import re
 
 from common import arguments, main
 
-# What begins a report.
+# The first line of a report.
 HEADER = re.compile("|".join([
     r"\bBUG: ", r"\bWARNING: ", r"kernel BUG at ", r"-\[ cut here \]-", r"\bOops: ", r"Kernel panic - ",
     r"general protection fault", r"Unable to handle", r"\bpanicked at ", r"DEBUG_LOCKS_WARN_ON",
@@ -29,16 +29,16 @@ HEADER = re.compile("|".join([
     r"Segmentation fault", r"\bsegfault\b", r"Call Trace:",
 ]))
 
-# What also stands inside a report and begins one only outside.
+# Lines that begin a report only if they are outside of one.
 INSIDE = re.compile(r"Call Trace:|\bOops: |INFO: lockdep is turned off|general protection fault|page_owner")
 
 # A report of one line, without a call trace.
 SINGLE = re.compile(r"kmemleak: |INFO: lockdep is turned off|Segmentation fault|segfault")
 
-# These print a call trace and are none of our business: the OOM killer doing its work, and its reaper giving up.
+# Call traces that are no report: the OOM killer at work, and its reaper that gives up.
 HARMLESS = re.compile(r"invoked oom-killer: |oom_reaper: unable to reap")
 
-# A line that the kernel could not write to the end, and what it says before it writes it again.
+# A line that the kernel could not finish, and its message before it writes the line again.
 REPLAYED = re.compile(r".*\n\*\* replaying previous printk message \*\*\r?\n")
 
 ANNOUNCE = re.compile(r"expect-report: (.*)")
@@ -61,12 +61,12 @@ class Report:
         self.tagged = False
 
     def add(self, text):
-        """Take the next line of the log; whether the report goes on after it."""
+        """Take the next line of the log, and return whether the report continues after it."""
         self.length += 1
         if len(self.lines) < SHOWN:
             self.lines.append(text)
         if self.in_header:
-            # A warning's own text comes between "cut here" and the place.
+            # The text of a warning comes between "cut here" and the place.
             self.header += "\n" + text
             self.in_header = not re.match(r"WARNING: |kernel BUG at ", text) and self.length < 20
         if not self.tracing:
@@ -84,7 +84,7 @@ class Announcement:
 
 
 def judge(log):
-    """The problems in the text of a kernel log, each with its lines; none if the log is as announced."""
+    """Return the problems in the text of a kernel log, each with its lines; none if the log is as announced."""
     problems, reports, announced, announcements = [], [], [], []
     unfinished = []     # reports whose last line is still to come; one can stand inside another
     for line in REPLAYED.sub("", log).splitlines():
@@ -124,7 +124,7 @@ def judge(log):
 
 
 def announcements(text):
-    """The reports that tests announced in a kernel log."""
+    """Return the reports that tests announced in a kernel log."""
     return [words for words in ANNOUNCE.findall(text) if words.strip() != "end"]
 
 

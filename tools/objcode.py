@@ -12,14 +12,14 @@ CORE = "mm/mmu_notifier.o"
 
 
 def functions(file, names):
-    """The instructions of the functions with such names in an object file, as objdump lists them."""
+    """Return the instructions of the functions with such names in an object file, as objdump lists them."""
     result = output(["llvm-objdump", "-d", "-r", "--no-show-raw-insn", "--no-leading-addr", file])
     if result.returncode:
         raise Failure(f"no object code in {file}:\n{result.stdout}")
     instructions = {}
     for function, body in re.findall(rf"^(?:[0-9a-f]+ )?<({names})>:\n((?:.+\n?)*)", result.stdout, re.M):
         lines = [" ".join(line.split()) for line in body.splitlines()]
-        # What follows the last return only fills up to the next function.
+        # The instructions after the last return are padding.
         while lines and re.match(r"(nop|int3|xchgw %ax, %ax|cs nop)", lines[-1]):
             lines.pop()
         instructions[function] = lines
@@ -31,7 +31,7 @@ def length(lines):
 
 
 def calls(lines):
-    """Whether the function calls another, also as its last jump; the return thunk is none."""
+    """Return whether the function calls another one, even as its last jump; the return thunk does not count."""
     return any("R_X86_64" in line and "__x86_return_thunk" not in line for line in lines) or \
         any(line.startswith("call") for line in lines)
 
@@ -42,12 +42,12 @@ def listing(instructions):
 
 
 def text_size(file):
-    """The bytes of instructions in an object file."""
+    """Return the bytes of instructions in an object file."""
     return sum(map(int, re.findall(r"^\.text\S* +(\d+)", output(["llvm-size", "-A", file]).stdout, re.M)))
 
 
 def probe_functions(tree, name):
-    """The functions of the probe in configuration `name`, with their instructions."""
+    """Return the functions of the probe in configuration `name`, with their instructions."""
     probes = functions(tree.root / name / PROBE, r"probe_\w+")
     if len(probes) != 6:
         raise Failure(f"{name}: {len(probes)} functions in {PROBE}, expected 6")
@@ -55,15 +55,15 @@ def probe_functions(tree, name):
 
 
 def nothing_left(tree, name):
-    """See that the probe's functions are as long as the one without a section, and list them."""
+    """Check that the probe's functions are as long as the one without a section, and list them."""
     probes = probe_functions(tree, name)
     if len({length(lines) for lines in probes.values()}) != 1:
-        raise Failure(f"{name}: something is left:\n{listing(probes)}")
+        raise Failure(f"{name}: a section does not compile to nothing:\n{listing(probes)}")
     return listing(probes)
 
 
 def debugging(tree, name):
-    """The functions for debugging that CORE calls in configuration `name`."""
+    """Return the functions for debugging that CORE calls in configuration `name`."""
     result = output(["llvm-nm", "--undefined-only", tree.root / name / CORE])
     if result.returncode:
         raise Failure(f"no symbols in {CORE}:\n{result.stdout}")

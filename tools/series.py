@@ -35,10 +35,10 @@ class Patch:
 
 
 def added(patch_list, files):
-    """Which of `files` each patch adds: {patch: paths}. Each file has to come with one patch."""
+    """Return which of `files` each patch adds: {patch: paths}. Each file must come with one patch."""
     result = {patch: [] for patch in patch_list}
     for path in sorted(files):
-        # The one that says it most exactly: a folder has files that belong to others.
+        # Take the longest pattern: a folder has files that belong to other patches.
         found = [(len(pattern), patch) for patch in patch_list for pattern in patch.adds if fnmatch.fnmatch(path, pattern)]
         if not found:
             raise Failure(f"no patch adds {path}: name it in the header of one in patches/ (Adds: {path})")
@@ -46,12 +46,12 @@ def added(patch_list, files):
     for patch in patch_list:
         for pattern in patch.adds:
             if not any(fnmatch.fnmatch(path, pattern) for path in files):
-                raise Failure(f"{patch.path.relative_to(PROJECT)} adds {pattern}, which is no file")
+                raise Failure(f"{patch.path.relative_to(PROJECT)} adds {pattern}, but there is no such file")
     return result
 
 
 def without_later_modules(path, text, later):
-    """The file `path` without each `mod x;` whose file is one of `later`."""
+    """Return the file `path` without each `mod x;` whose file is one of `later`."""
     folder = str(pathlib.PurePosixPath(path).with_suffix(""))
 
     def check(match):
@@ -62,7 +62,7 @@ def without_later_modules(path, text, later):
 
 
 def git(repo, *words):
-    """Run git in `repo` as the author, with nobody's configuration."""
+    """Run git in `repo` as the author, without any configuration."""
     result = subprocess.run(["git", "-C", repo, *map(str, words)], env=identity(), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode:
@@ -71,13 +71,13 @@ def git(repo, *words):
 
 
 def identity():
-    """Who makes the commits, and when: SIGNOFF, or who made the last one of the project, at that time."""
+    """Return the environment for the author and the date of commits: SIGNOFF, or the author of the last commit."""
     log = output(["git", "-c", "safe.directory=*", "-C", PROJECT, "log", "-1", "--format=%aI %an <%ae>"])
     date, last = log.stdout.strip().split(" ", 1)
     who = os.environ.get("SIGNOFF") or last
     match = re.fullmatch(r"([^<>]+) <([^<>@\s]+@[^<>@\s]+)>", who)
     if not match:
-        raise Failure(f'who are you? SIGNOFF="Name <mail>", not "{who}"')
+        raise Failure(f'the author must be SIGNOFF="Name <mail>", not "{who}"')
     values = {"NAME": match[1], "EMAIL": match[2], "DATE": date}
     return environment() | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"} | {
         f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in values.items()}
@@ -90,7 +90,7 @@ def write_all(folder, contents):
 
 
 def base(tree, repo):
-    """Make `repo` a repository of what patches change, as the kernel has it."""
+    """Make `repo` a repository of the pristine files that patches change."""
     git(repo, "init", "--quiet", "--initial-branch=base")
     pristine = {path: tree.pristine / path for path in patched_paths() - set(project_files())}
     write_all(repo, {path: source.read_bytes() for path, source in pristine.items() if source.exists()})
@@ -119,11 +119,11 @@ def commits(tree, repo):
     expected = {path: (tree.src / path).read_bytes() for path in patched_paths() | files.keys()}
     for path, data in expected.items():
         if not (repo / path).exists() or (repo / path).read_bytes() != data:
-            raise Failure(f"after the last patch {path} is not what is built here")
+            raise Failure(f"after the last patch, {path} differs from the file that is built here")
 
 
 def recipients(tree, mails):
-    """Who get_maintainer.pl says the patches go to."""
+    """Return the recipients of the patches, from get_maintainer.pl."""
     result = subprocess.run(["scripts/get_maintainer.pl", "--nogit", "--nogit-fallback", "--norolestats", *map(str, mails)],
                             cwd=tree.src, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
@@ -134,7 +134,7 @@ def recipients(tree, mails):
 
 
 def write_series(tree, out):
-    """Write the series to `out`: {group: its mails}, in order, and the mbox of all."""
+    """Write the series and the mbox to `out`, and return {group: its mails}, in order."""
     groups = {}
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
@@ -162,7 +162,7 @@ def write_series(tree, out):
 
 
 def cover(group):
-    """The text of the cover letter: a subject, and what the maintainers should know."""
+    """Return the text of the cover letter: a subject and a body."""
     path = PROJECT / "patches" / group / "cover-letter.txt"
     if not path.exists():
         raise Failure(f"patches/{group}/cover-letter.txt is missing")
@@ -171,7 +171,7 @@ def cover(group):
 
 @contextlib.contextmanager
 def applied(tree, mbox):
-    """A repository in which `git am` applied the series to what the kernel has."""
+    """Yield a repository in which `git am` applied the series to the pristine files."""
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
         base(tree, repo)
@@ -191,10 +191,10 @@ def write():
         part.rename(OUT)
     print(f"\n`git am` applies series/series.mbox to a clean {VERSION}; each folder is a series with its cover letter.")
     if not os.environ.get("SIGNOFF"):
-        print('Nobody has signed it off: make series SIGNOFF="Name <mail>"')
+        print('The patches are not signed off: make series SIGNOFF="Name <mail>"')
 
 
-# What is compiled after each patch: all that a patch may break without the kernel's other parts.
+# The folders that are compiled after each patch: all code that a patch may break.
 FOLDERS = ["kernel/locking/", "kernel/sched/", "lib/tests/", "mm/", "rust/", "samples/rust/"]
 OFF = {
     "all": [],
@@ -209,7 +209,7 @@ STEPS = {f"{base}-{name}": (build.CONFIGS[base], off) for base in ("uml", "x86_6
 
 
 def left_out(tree, off):
-    """The options that there are not yet in `tree`, or not with `off`."""
+    """Return the options that do not exist yet in `tree`, or do not exist with `off`."""
     texts = [(tree.src / path).read_text() for path in tree.ours() if pathlib.Path(path).name.startswith("Kconfig")]
     there = set(re.findall(r"^config (\w+)$", "\n".join(texts), re.M))
     ours = set(re.findall(r"^\+?config (\w+)$", "\n".join(
@@ -228,8 +228,8 @@ def left_out(tree, off):
 
 
 def build_steps(names):
-    """Build what there is after each patch, so that nobody who bisects ends up in between."""
-    # A folder of its own, so that the other commands can be used meanwhile.
+    """Build the tree after each patch, so `git bisect` never stops at a tree that does not build."""
+    # The series has its own folder, so other commands can run meanwhile.
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
         with prepared() as origin:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""An interactive guest with the modules loaded and the sample programs in /tests."""
+"""Start an interactive guest with the modules loaded and the sample programs in /tests."""
 
 import os
 
@@ -13,10 +13,10 @@ from tree import prepared
 def run():
     with prepared() as tree:
         obj = build(tree, "x86_64")
-        # What the kernel has to say is for `dmesg`, but for warnings and worse.
+        # The console shows warnings and worse; `dmesg` has the rest.
         append = ["scenario=shell", "kunit.enable=0", "printk.ignore_loglevel=0", "loglevel=5"]
         command = guest.qemu_command(obj, guest.accelerator(obj), append, "512M", initramfs(tree, obj))
-    # Without the lock: other runs need not wait until this guest ends.
+    # The lock is released: other runs need not wait until this guest ends.
     command += ["-display", "none", "-serial", "mon:stdio"]
     print("starting a guest; Ctrl-A X ends it", flush=True)
     os.execvpe(command[0], [str(word) for word in command], environment())

@@ -5,7 +5,7 @@ import dataclasses
 
 
 def text(header, rows):
-    """The lines of a table: the first column to the left, the others to the right."""
+    """Return the lines of a table: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     return "\n".join("  ".join([first.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]).rstrip()
                      for first, *cells in [header, *rows])
@@ -13,7 +13,7 @@ def text(header, rows):
 
 @dataclasses.dataclass
 class Counts:
-    """How many tests passed, failed and were skipped."""
+    """The numbers of tests that passed, failed and were skipped."""
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -26,7 +26,7 @@ class Counts:
 
 
 class Table:
-    """Results of tests: each as it comes in, and at the end the table of all, below everything else that is shown."""
+    """Results of tests: prints each result at once, and all of them in a table at the end."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -41,6 +41,6 @@ class Table:
             print("".join(f"    {line}\n" for line in details.strip().splitlines()), end="", flush=True)
 
     def end(self):
-        """Print the table and the sum; the exit code."""
+        """Print the table and the sum, and return the exit code."""
         print(f"\n{text([self.kind, 'passed', 'failed', 'skipped', 'seconds'], self.rows)}\n{self.total}")
         return 1 if self.total.failed or not self.total.passed else 0

@@ -19,7 +19,7 @@ from ui import ui
 
 
 def tools(table):
-    """The unit tests of the tools themselves."""
+    """Run the unit tests of the tools."""
     start = time.monotonic()
     stream = io.StringIO()
     suite = unittest.defaultTestLoader.discover(str(PROJECT / "tests/tools"))
@@ -31,7 +31,7 @@ def tools(table):
 
 
 def judged(tree, run, results, problems=()):
-    """Count the test cases in the file `results`; a clean log is one more. The Counts, and details as text."""
+    """Count the test cases in the file `results` and a clean log as one more; return the Counts, and details."""
     counts, details = ktap.count(tree, results) if results.exists() else (Counts(failed=1), "no KTAP")
     problems = [*filter(None, [run.problem, *problems]), *log.judge(text_of(run.console))]
     details = "\n".join([details, *problems, f"log: {run.console}"])
@@ -51,7 +51,7 @@ def kunit(boot, name, obj, folder, append, **machine):
     problem = ktap.plan_problem(ktap.without_stamps(text))
     if not problem:
         return run, []
-    listed = boot(f"{name}: which tests there are", obj, folder / "list", [*append, "kunit.action=list"],
+    listed = boot(f"{name}: list of tests", obj, folder / "list", [*append, "kunit.action=list"],
                   **machine)
     where = " or ".join(ktap.not_ended(text, ktap.listed(text_of(listed.console))))
     return run, [f"{problem}; it ended in {where}" if where else problem]
@@ -66,7 +66,7 @@ def kunit_uml(table, tree):
 def kunit_x86_64(table, tree, config):
     name = f"kunit-{config}"
     obj = build(tree, config)
-    # SRCU as on a machine with many CPUs, where the callbacks of each have a queue of their own.
+    # Make SRCU like on a machine with many CPUs, with a queue of callbacks for each CPU.
     append = ["kunit_shutdown=reboot", "srcutree.convert_to_big=1"]
     # With less than 512 MiB there are no huge pages.
     run, problems = kunit(guest.qemu, name, obj, tree.results / name, append, memory="1G")
@@ -78,7 +78,7 @@ LOCKDEP = ["rust_lockdep", "mmu_notifier_lockdep", "mmput_lockdep"]
 
 
 def lockdep(table, tree, config):
-    """Each test of LOCKDEP in a boot of its own: after a report lockdep is off until the next boot."""
+    """Run each test of LOCKDEP in its own boot: after a report, lockdep is off until the next boot."""
     obj = build(tree, config)
     results = tree.results / ("lockdep" + config.removeprefix("x86_64"))
     start = time.monotonic()
@@ -103,7 +103,7 @@ def lockdep(table, tree, config):
 
 
 def silence(console):
-    """What is wrong with a boot in which no test announced a report: only half of its test ran."""
+    """Return a problem if no test of a boot announced a report: then only half of its test ran."""
     announced = console.exists() and log.announcements(console.read_text(errors="replace"))
     return None if announced else "expected a report to be announced, but none was"
 
@@ -121,7 +121,7 @@ def vm(table, tree, config, names=None):
 
 
 def scenario(table, tree, name, run):
-    """Judge the `run` of a scenario, and show what it has to show beside its results."""
+    """Judge the `run` of a scenario, and show the lines that it prints with `# | `."""
     text = text_of(run.ktap)
     code = re.search(r"^# exit code (\d+)$", text, re.M)
     started = ktap.last_started(text)
@@ -152,7 +152,7 @@ def run(suites):
                 kunit_x86_64(table, tree, "x86_64-kasan")
                 vm(table, tree, "x86_64-kasan")
         except Failure as failure:
-            # A kernel that does not build is a failed test, and the rest would not tell more.
+            # A kernel that does not build is a failed test, and no other suite can run.
             table.row("(not finished)", Counts(failed=1), 0, f"error: {failure}")
         return table.end()
 

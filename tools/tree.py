@@ -22,7 +22,7 @@ import tempfile
 
 from common import Failure, PROJECT, Progress, VERSION, arguments, cache, environment, locked, main, output
 
-# Where project files stand in the kernel tree; a file that matches none is not in it.
+# The place of project files in the kernel tree; a file that matches no pattern is not in it.
 PLACES = [
     (re.compile(r"bench/(.*)"), r"lib/tests/rust/bench/\1"),
     (re.compile(r"tests/kunit/(.*)"), r"lib/tests/rust/\1"),
@@ -43,12 +43,12 @@ class Tree:
         self.copied = root / "copied.json"
 
     def ours(self):
-        """The files that are the project's or that its patches change, as paths in the kernel tree."""
+        """Return the files of the project and those that its patches change, as paths in the kernel tree."""
         return set(self.manifest.read_text().splitlines())
 
 
 def place(path):
-    """The path in the kernel tree of a project file."""
+    """Return the path of a project file in the kernel tree."""
     for pattern, target in PLACES:
         match = pattern.fullmatch(path)
         if match:
@@ -57,8 +57,8 @@ def place(path):
 
 
 def project_files():
-    """The project's files by their path in the kernel tree; those not yet added to git too, ignored ones not."""
-    # A checkout that belongs to another user (sudo make ...) is as good as any: git only lists its files here.
+    """Return the project's files by their path in the kernel tree, even if not yet in git, but not if ignored."""
+    # The checkout may belong to another user (sudo make ...): git only lists its files here.
     listing = output(["git", "-c", "safe.directory=*", "-C", PROJECT, "ls-files", "-zco", "--exclude-standard"])
     if listing.returncode:
         raise Failure(f"git cannot list the files of {PROJECT}: {listing.stdout.strip().splitlines()[-1]}")
@@ -68,19 +68,19 @@ def project_files():
 
 
 def patches():
-    """The patches in their order, which is that of their numbers."""
+    """Return the patches in the order of their numbers."""
     return sorted((PROJECT / "patches").glob("*/*.patch"), key=lambda path: path.name)
 
 
 def touched(patch):
-    """The paths a patch changes."""
+    """Return the paths that a patch changes."""
     headers = re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", patch.read_text(errors="replace"), re.M)
     return {name.split("/", 1)[1] for pair in headers for name in pair if name != "/dev/null"}
 
 
 def apply_patches(folder, reverse=False):
-    """Apply every patch in order to the files in `folder`; name the first that does not fit."""
-    # A patch that only adds files of the project has nothing to apply.
+    """Apply every patch in order to the files in `folder`; fail with the name of the first that does not fit."""
+    # A patch that only adds files of the project has no diff.
     changing = [patch for patch in patches() if touched(patch)]
     for patch in reversed(changing) if reverse else changing:
         result = output(["patch", "-p1", "--fuzz=0", "--forward", *["--reverse"] * reverse, "--batch",
@@ -90,7 +90,7 @@ def apply_patches(folder, reverse=False):
 
 
 def misfit(report):
-    """The file at which patch(1) gave up, from its report."""
+    """Return the file at which patch(1) failed, from its report."""
     where = report.strip().splitlines()[-1]
     for line in report.splitlines():
         name = re.match(r"patching file (\S+)|\|\+\+\+ [^/]+/(\S+)", line)
@@ -106,7 +106,7 @@ def patched_paths():
 
 
 def patched(source, reverse=False):
-    """What the files in `source` that patches touch look like afterwards, by path; None for one that is not there."""
+    """Return the contents of the patched files of `source`, by path; None for a missing file."""
     paths = patched_paths()
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         scratch = pathlib.Path(scratch)
@@ -119,14 +119,14 @@ def patched(source, reverse=False):
 
 
 def keep(tree, paths):
-    """Save what stands where something of ours is to come for the first time."""
+    """Back up each original before we first overwrite it."""
     for path in paths - tree.ours():
         if (tree.src / path).exists() and not (tree.pristine / path).exists():
             write(tree, tree.pristine / path, (tree.src / path).read_bytes())
 
 
 def write(tree, path, data):
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = tree.root / "writing"
     part.write_bytes(data)
@@ -134,7 +134,7 @@ def write(tree, path, data):
 
 
 def sync(tree, wanted):
-    """Make the tree hold `wanted` (path: bytes, or None for no such file) and nothing else of ours."""
+    """Make the tree hold `wanted` (path: bytes, or None for no such file) and no other file of ours."""
     before = tree.ours()
     contents = dict(wanted)
     for path in before - wanted.keys():
@@ -157,7 +157,7 @@ def list_files(tree, paths):
 
 
 def unpack(tree):
-    """Unpack the pristine source; one that was interrupted starts again."""
+    """Unpack the pristine source; after an interruption, start again."""
     archive = tree.root / f"linux-source-{VERSION}.tar.xz"
     if not archive.exists():
         raise Failure(f"the kernel source is not in {tree.root}: run tools/setup")
@@ -188,7 +188,7 @@ def unpack(tree):
 
 
 def check_source(ksrc):
-    """Refuse a kernel source that does not fit; whether it has our patches already."""
+    """Fail for a kernel source that does not fit; return whether it has our patches already."""
     if not ksrc.is_dir():
         raise Failure(f"KSRC={ksrc} is not a directory")
     makefile = ksrc / "Makefile"
@@ -216,14 +216,14 @@ def check_source(ksrc):
 
 
 def refuse_foreign(ksrc):
-    """Refuse a kernel source with a file at the place of one of ours that never was ours."""
+    """Fail for a kernel source that has a foreign file at the place of one of ours."""
     foreign = [path for path, data in sorted(project_files().items()) if is_foreign(ksrc / path, data)]
     if foreign:
-        raise Failure(f"KSRC={ksrc} has another {foreign[0]} than this project, or one with changes: move it away")
+        raise Failure(f"KSRC={ksrc} has a different {foreign[0]} than this project, or a changed one: move it away")
 
 
 def is_foreign(path, data):
-    """Whether there is a file that is neither the project's `data` nor was ever committed to the project."""
+    """Return whether the file exists, differs from `data`, and was never committed to the project."""
     if not path.exists() or path.read_bytes() == data:
         return False
     git = ["git", "-c", "safe.directory=*", "-C", PROJECT]
@@ -232,19 +232,19 @@ def is_foreign(path, data):
 
 
 def source_files(ksrc):
-    """The files of a kernel source without what was built in it: their paths."""
+    """Return the paths of the files of a kernel source, without built files."""
     if (ksrc / ".git").exists():
         listing = output(["git", "-c", "safe.directory=*", "-C", ksrc, "ls-files", "-zco", "--exclude-standard"])
         if listing.returncode:
             raise Failure(f"git cannot list the files of KSRC={ksrc}: {listing.stdout.strip().splitlines()[-1]}")
         paths = {path for path in listing.stdout.split("\0") if path and not path.endswith("/")}
-        # Debian's source ignores itself: nobody has added it to that git.
+        # Debian's source ignores itself: it was not added to that git.
         if "Makefile" in paths:
             return paths
     if (ksrc / ".config").exists() or (ksrc / "include/config").exists():
-        raise Failure(f"KSRC={ksrc} was built in and git does not tell its source from the rest: "
+        raise Failure(f"KSRC={ksrc} was built in, and git cannot distinguish its source from built files: "
                       "`make mrproper` there first")
-    # Links to folders are files here too, and os.walk lists them as folders.
+    # Links to folders are files here, too, but os.walk lists them as folders.
     paths = {f"{folder}/{name}"[len(str(ksrc)) + 1:] for folder, folders, names in os.walk(ksrc)
              for name in [*names, *(name for name in folders if os.path.islink(f"{folder}/{name}"))]}
     return {path for path in paths if not path.startswith(".git/")}
@@ -253,8 +253,8 @@ def source_files(ksrc):
 def copy_source(tree, ksrc):
     """Bring the pristine copy of `ksrc` up to date.
 
-    A file is looked at again when its size or time changed, and written when its contents did, as of now: make would
-    not see a file that was replaced by an older one.
+    A file is read again if its size or time changed. It is written if its contents changed, with the current time:
+    otherwise make would not notice a file that was replaced by an older one.
     """
     paths = source_files(ksrc)
     if not (tree.copied.exists() and tree.manifest.exists()):
@@ -272,7 +272,7 @@ def copy_source(tree, ksrc):
         try:
             status = os.lstat(ksrc / path)
         except FileNotFoundError:
-            continue    # deleted, and git has not been told
+            continue    # deleted, but still in git
         if stat.S_ISDIR(status.st_mode):
             continue    # a repository of its own
         now[path] = [status.st_size, status.st_mtime_ns, status.st_mode]
@@ -282,7 +282,7 @@ def copy_source(tree, ksrc):
                 progress.update(f"{number} of {len(paths)} files")
     for path in before.keys() - now.keys():
         ((tree.pristine if path in ours else tree.src) / path).unlink(missing_ok=True)
-    # What was saved under something of ours that has since been taken back is out of date from now on.
+    # A backup for a file that we no longer overwrite is out of date from now on.
     for saved in [file for file in tree.pristine.rglob("*") if file.is_file()]:
         if str(saved.relative_to(tree.pristine)) not in ours:
             saved.unlink()
@@ -304,7 +304,7 @@ def copy_file(tree, source, target):
 
 
 def ksrc():
-    """The reader's own kernel source, if there is one."""
+    """Return the user's own kernel source, if there is one."""
     return pathlib.Path(os.environ["KSRC"]).absolute() if os.environ.get("KSRC") else None
 
 
@@ -317,14 +317,14 @@ def prepare(tree, source=None, applied=False):
         unpack(tree)
     for path in files.keys() - tree.ours():
         if not source and (tree.src / path).exists():
-            raise Failure(f"the kernel has {path} already: a change to it is a patch in patches/")
+            raise Failure(f"the kernel has {path} already: make a patch in patches/ instead")
     keep(tree, files.keys() | patched_paths())
     sync(tree, files if applied else patched(tree.pristine) | files)
 
 
 @contextlib.contextmanager
 def prepared():
-    """A prepared tree that is nobody else's until the end of the `with` block."""
+    """Yield a prepared tree that no other run uses until the end of the `with` block."""
     source = ksrc()
     applied = source and check_source(source)
     name = VERSION if not source else f"ksrc-{hashlib.sha256(bytes(source)).hexdigest()[:12]}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compile tests/ui/*.rs, each twice: with `--cfg refused` it must not compile and say what it should, without it must.
+"""Compile each program of tests/ui twice: with `--cfg refused` it must fail with its error, without it must compile.
 
-The message is in the program, in lines `//~ TEXT`.
+The program has the expected error in lines `//~ TEXT`.
 """
 
 import re
@@ -13,22 +13,22 @@ from table import Counts
 
 PROGRAMS = PROJECT / "tests/ui"
 
-# A program is short, and has only what it is about.
+# A program is short, and leaves out everything but its subject.
 ALLOWED = ["dead_code", "missing_docs", "private_interfaces", "unreachable_code", "unused_imports", "unused_variables"]
 
 
 def command(obj):
-    """How the kernel's build compiles a Rust file outside of the kernel crate, up to the file's own names."""
+    """Return the command of the kernel's build for a Rust file outside of the kernel crate, without file names."""
     recorded = obj / "lib/tests/rust/.nonblock_kunit_main.o.cmd"
     match = re.match(r"savedcmd_\S+ := (.*?) --out-dir ", recorded.read_text() if recorded.exists() else "")
     if not match:
-        raise Failure(f"{recorded} does not say how a Rust file is compiled")
-    # As the kernel's Makefile exports it.
+        raise Failure(f"{recorded} has no command for a Rust file")
+    # The kernel's Makefile exports this.
     return ["env", "RUSTC_BOOTSTRAP=1", *shlex.split(match[1]), *(f"-A{lint}" for lint in ALLOWED)]
 
 
 def wrong(program, words, obj):
-    """What is wrong with a program, and with its twin."""
+    """Yield the problems of a program, and of its twin."""
     expected = re.findall(r"^//~ (.*)$", program.read_text(), re.M)
     target = obj / "ui.o"
 
@@ -38,9 +38,9 @@ def wrong(program, words, obj):
     refused, twin = compile("--cfg", "refused"), compile()
     # The compiler breaks long lines.
     message = " ".join(refused.stdout.split())
-    problems = [f"does not say: {text}" for text in expected if " ".join(text.split()) not in message]
+    problems = [f"the error lacks: {text}" for text in expected if " ".join(text.split()) not in message]
     if not expected:
-        problems.append("does not say what is expected (//~ TEXT)")
+        problems.append("the program has no expected error (//~ TEXT)")
     if not refused.returncode:
         problems = ["compiles"]
     if problems:

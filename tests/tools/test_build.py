@@ -60,7 +60,7 @@ class Warnings(unittest.TestCase):
         found, said = self.find(LOG)
         self.assertEqual(sorted(found), ["rust/kernel/nonblock.rs", "samples/rust/rust_mmu_mirror.rs"])
         self.assertIn("let x = 1", found["rust/kernel/nonblock.rs"][0])
-        self.assertIn("1 warnings in other people's files", said[0][0])
+        self.assertIn("1 warnings in files of the kernel", said[0][0])
 
     def test_silence(self):
         self.assertEqual(self.find("  CC      warning.o\n"), ({}, None))

@@ -31,7 +31,7 @@ class Probe(unittest.TestCase):
         self.assertNotIn("int3", listing)
 
     def test_one_is_longer(self):
-        with self.assertRaisesRegex(Failure, "something is left"):
+        with self.assertRaisesRegex(Failure, "a section does not compile to nothing"):
             self.nothing_left(dump(**dict.fromkeys(NAMES, PLAIN) | {"map": "    incl (%rdi)\n" + PLAIN}))
 
     def test_one_is_missing(self):

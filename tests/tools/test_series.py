@@ -134,15 +134,15 @@ class Series(unittest.TestCase):
 
     def test_patch_of_no_file(self):
         del self.files["mm/new.c"]
-        with self.assertRaisesRegex(Failure, "0001-hook.patch adds mm/new.c, which is no file"):
+        with self.assertRaisesRegex(Failure, "0001-hook.patch adds mm/new.c, but there is no such file"):
             series.write_series(self.tree, self.out)
 
     def test_not_what_is_built(self):
         (self.tree.src / "mm/Makefile").write_text("else\n")
-        with self.assertRaisesRegex(Failure, "after the last patch mm/Makefile is not what is built"):
+        with self.assertRaisesRegex(Failure, "after the last patch, mm/Makefile differs"):
             series.write_series(self.tree, self.out)
 
     def test_nobody(self):
         with mock.patch.dict("os.environ", {"SIGNOFF": "nobody"}):
-            with self.assertRaisesRegex(Failure, "who are you"):
+            with self.assertRaisesRegex(Failure, "the author must be SIGNOFF"):
                 series.write_series(self.tree, self.out)

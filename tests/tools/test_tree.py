@@ -226,7 +226,7 @@ class Own(WithFolder):
         for path, text, reason in (("Makefile", "all:\n", "is not the source"),
                                    ("Makefile", "VERSION = 7\nPATCHLEVEL = 2\n", "is Linux 7.2; .* for 7.3"),
                                    ("mm/rmap.c", "three\n", "0001-x.patch does not apply to KSRC=.*: see mm/rmap.c"),
-                                   ("rust/kernel/nonblock.rs", "theirs\n", "has another rust/kernel/nonblock.rs")):
+                                   ("rust/kernel/nonblock.rs", "theirs\n", "has a different rust/kernel/nonblock.rs")):
             with self.subTest(reason):
                 old = (self.own / path).read_bytes() if (self.own / path).exists() else None
                 fill(self.own, {path: text})
