@@ -69,9 +69,9 @@ __rust_helper void rust_helper_folio_put(struct folio *folio)
 }
 
 /*
- * Processes and other devices may write to the page at the same time: that is
- * a data race, and is meant to be one. The barrier keeps the compiler from
- * reading the page once more where what it was copied to is used.
+ * Processes and other devices may write to the page at the same time: that is a
+ * data race, and is meant to be one. The barrier keeps the compiler from
+ * reading the page again at each use of the copy.
  */
 __rust_helper void rust_helper_memcpy_from_shared_page(char *to,
 						       struct page *page,

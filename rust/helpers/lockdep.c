@@ -5,8 +5,8 @@
 
 #ifdef CONFIG_LOCKDEP
 /*
- * The address that a report names is that of the caller. A helper that is
- * inlined is there already.
+ * A report names the address of the caller. A helper that is inlined is there
+ * already.
  */
 #ifdef CONFIG_RUST_INLINE_HELPERS
 #define CALLER _THIS_IP_

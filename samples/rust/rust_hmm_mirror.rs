@@ -2,12 +2,11 @@
 
 //! Rust sample: the software device of `lib/test_hmm.c`.
 //!
-//! It mirrors all of the address space of the process that opens it, and reads and writes the
-//! memory through a page table of its own. `tools/testing/selftests/mm/hmm-tests.c` takes it for
-//! the C driver: the device nodes and ioctls are the same, see `lib/test_hmm_uapi.h`.
+//! It mirrors the whole address space of the process that opens it, and reads and writes the memory
+//! through its own page table. `tools/testing/selftests/mm/hmm-tests.c` runs with it like with the
+//! C driver: the device nodes and ioctls are the same, see `lib/test_hmm_uapi.h`.
 //!
-//! It has no memory of its own, so that nothing can be migrated to it; see
-//! `Documentation/mm/rust-hmm.rst`.
+//! It has no device memory, so no page can be migrated to it; see `Documentation/mm/rust-hmm.rst`.
 
 use core::ops::Range;
 use kernel::{
@@ -102,7 +101,7 @@ impl kernel::InPlaceModule for HmmMirrorModule {
 struct Cmd {
     /// The memory that the device works on.
     memory: Range<usize>,
-    /// Where the data of the device is, or goes to.
+    /// The source of the device's data, or its destination.
     data: UserPtr,
 }
 
@@ -121,7 +120,7 @@ impl Cmd {
     }
 }
 
-/// Fails if the current task has to do something else. What the process asks for may take long.
+/// Fails if a signal is pending. A request of the process may take long.
 fn check_signal() -> Result {
     if kernel::current!().signal_pending() {
         return Err(EINTR);
@@ -167,9 +166,9 @@ impl MiscDevice for Device {
             HMM_DMIRROR_SNAPSHOT => me.snapshot(&cmd)?,
             HMM_DMIRROR_EXCLUSIVE => me.exclusive(&cmd)?,
             HMM_DMIRROR_CHECK_EXCLUSIVE => me.check_exclusive(&cmd)?,
-            // There is no memory of the device that could be given back.
+            // There is no device memory to give back.
             HMM_DMIRROR_RELEASE => 0,
-            // The one flag that there is concerns migration.
+            // The only flag concerns migration.
             HMM_DMIRROR_FLAGS | HMM_DMIRROR_MIGRATE_TO_DEV | HMM_DMIRROR_MIGRATE_TO_SYS => {
                 return Err(EOPNOTSUPP);
             }
@@ -182,7 +181,7 @@ impl MiscDevice for Device {
         Ok(0)
     }
 
-    /// Maps pages of the driver, zeroed, among which the process may get some of its own.
+    /// Maps zeroed pages of the driver. The process may replace some of them by its own pages.
     fn mmap(_me: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
         let vma = vma.set_mixedmap();
 
@@ -194,9 +193,9 @@ impl MiscDevice for Device {
     }
 }
 
-// The functions return how often the device had to fault in pages.
+// The functions return the number of times that the device faulted in pages.
 impl Device {
-    /// Has the device read memory, which `fault` faults in for it.
+    /// Makes the device read memory, which `fault` faults in.
     fn read(&self, cmd: &Cmd, fault: impl Fn(Range<usize>) -> Result<usize>) -> Result<usize> {
         let memory = cmd.memory.clone();
         let user = UserSlice::new(cmd.data, memory.len());
@@ -211,7 +210,7 @@ impl Device {
         Ok(faults)
     }
 
-    /// Has the device write memory.
+    /// Makes the device write memory.
     fn write(&self, cmd: &Cmd) -> Result<usize> {
         let memory = cmd.memory.clone();
         let user = UserSlice::new(cmd.data, memory.len());
@@ -225,7 +224,7 @@ impl Device {
         })
     }
 
-    /// Takes memory away from the CPU, and has the device read it.
+    /// Takes memory away from the CPU, and makes the device read it.
     fn exclusive(&self, cmd: &Cmd) -> Result<usize> {
         for addr in cmd.memory.clone().step_by(PAGE_SIZE) {
             check_signal()?;
@@ -245,10 +244,10 @@ impl Device {
         Ok(0)
     }
 
-    /// Writes to the process what the device could do with each page.
+    /// Writes the access of the device to each page into the process.
     fn snapshot(&self, cmd: &Cmd) -> Result<usize> {
         let mm = self.mirror.mm().mmget_not_zero().ok_or(EFAULT)?;
-        // Its own, so that changes of other memory do not lead to another try.
+        // It has its own notifier, so changes of other memory do not cause another try.
         pin_init::stack_try_pin_init! {
             let mirror =? Mirror::new(&mm, cmd.memory.clone(), Ok(()))
         };
@@ -273,7 +272,7 @@ impl Device {
     }
 }
 
-/// Returns what the device could do with a page.
+/// Returns the access of the device to a page.
 fn protection(entry: Entry<'_>) -> u8 {
     let page = match entry {
         Entry::Error => return HMM_DMIRROR_PROT_ERROR,

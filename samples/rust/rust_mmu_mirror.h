@@ -2,16 +2,16 @@
 /*
  * User space interface of the rust_mmu_mirror sample, /dev/mmu_mirror.
  *
- * The device works on the memory of a process through a page table of its
- * own, its mirror. Each open file is a device of its own, with one mirror at
- * most, which belongs to the process that set it up: a file that was
- * inherited by a child or passed on is of no use for reading and writing.
+ * The device works on the memory of a process through its own page table, the
+ * mirror. Each open file is a device with at most one mirror, which belongs to
+ * the process that set it up. Another process, for example a child that
+ * inherited the file, cannot read or write with it.
  *
  * All addresses are those of the process, all sizes are in bytes, and fields
- * called "reserved" have to be zero.
+ * called "reserved" must be zero.
  *
- * An ioctl that is not listed here gives ENOTTY, and an argument that can't be
- * read or written EFAULT.
+ * An ioctl that is not listed here fails with ENOTTY. An argument that cannot
+ * be read or written fails with EFAULT.
  */
 #ifndef _RUST_MMU_MIRROR_H
 #define _RUST_MMU_MIRROR_H
@@ -43,13 +43,13 @@ struct mmu_mirror_access {
 };
 
 /**
- * struct mmu_mirror_stats - what happened since the file was opened
+ * struct mmu_mirror_stats - statistics since the file was opened
  * @pages: pages in the page table now
  * @faults: pages that the device looked up in the process
- * @retries: look-ups that an invalidation overtook, and that were done again
+ * @retries: look-ups that were repeated after an invalidation
  * @invalidations: callbacks that could sleep
  * @nonblock: callbacks that could not sleep
- * @refused: those of @nonblock that the driver refused
+ * @refused: callbacks of @nonblock that the driver refused
  * @dropped: pages that callbacks removed from the page table
  */
 struct mmu_mirror_stats {
@@ -70,27 +70,27 @@ struct mmu_mirror_stats {
  *
  * EBUSY	the file has a mirror already
  * EINVAL	the range is empty, wraps around, or is not made of whole pages
- * EFAULT	part of the range is above what a process can map
+ * EFAULT	part of the range is above the mappable addresses
  * EINTR	a signal is pending
  * ENOMEM	no memory
  */
 #define MMU_MIRROR_MAP		_IOW(MMU_MIRROR_MAGIC, 0x90, struct mmu_mirror_range)
 
 /*
- * End the mirror. Statistics go on.
+ * End the mirror. The statistics continue.
  *
  * ENXIO	there is no mirror
  */
 #define MMU_MIRROR_UNMAP	_IO(MMU_MIRROR_MAGIC, 0x91)
 
 /*
- * Have the device read or write memory through its page table. Pages that are
- * not there are looked up in the process; if that waits for userfaultfd(2), so
- * does the device. PREFETCH only looks the pages up, for writing. An error
- * leaves the part before it done.
+ * Make the device read or write memory through its page table. Missing pages
+ * are looked up in the process. If a look-up waits for userfaultfd(2), the
+ * device waits, too. PREFETCH only looks the pages up, for writing. After an
+ * error, the part before it is done.
  *
  * ENXIO	there is no mirror
- * EPERM	the mirror is that of another process
+ * EPERM	the mirror belongs to another process
  * EINVAL	the range is empty or wraps around
  * EFAULT	part of the range is not mirrored, has no memory, or may not be
  *		accessed that way by the process
@@ -103,7 +103,7 @@ struct mmu_mirror_stats {
 #define MMU_MIRROR_PREFETCH	_IOW(MMU_MIRROR_MAGIC, 0x94, struct mmu_mirror_range)
 
 /*
- * Get the statistics. Any process that has the file may ask.
+ * Get the statistics. Any process with the file may do so.
  */
 #define MMU_MIRROR_STATS	_IOR(MMU_MIRROR_MAGIC, 0x95, struct mmu_mirror_stats)
 

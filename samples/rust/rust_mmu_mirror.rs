@@ -2,11 +2,11 @@
 
 //! A software device that mirrors user memory.
 //!
-//! `/dev/mmu_mirror` reads and writes the memory of a process through a page table of its own, as
-//! an RDMA adapter or a GPU with on-demand paging does. See `rust_mmu_mirror.h` for the ioctls.
+//! `/dev/mmu_mirror` reads and writes the memory of a process through its own page table, like an
+//! RDMA adapter or a GPU with on-demand paging. See `rust_mmu_mirror.h` for the ioctls.
 //!
-//! The driver can be made to misbehave when it has to let go of pages *without blocking*, for the
-//! OOM reaper: to refuse that, or to sleep, which the contract forbids.
+//! Module parameters make the driver misbehave when the OOM reaper calls it *without blocking*: it
+//! then refuses, or sleeps, which the contract forbids.
 
 use core::ops::Range;
 use kernel::{
@@ -113,11 +113,11 @@ enum Stat {
     Dropped,
 }
 
-/// What happened since a device was opened.
+/// The statistics since a device was opened.
 struct Stats([Atomic<u64>; 7]);
 
 impl Stats {
-    /// Adds `n`, and returns what it was before.
+    /// Adds `n`, and returns the old value.
     fn add(&self, stat: Stat, n: usize) -> u64 {
         self.0[stat as usize].fetch_add(n as u64, Relaxed)
     }
@@ -190,7 +190,7 @@ impl MiscDevice for Device {
             }
             MMU_MIRROR_UNMAP => {
                 let mirror = me.mirror.lock().take().ok_or(ENXIO)?;
-                // Waits for callbacks, so not under the lock.
+                // This waits for callbacks, so it must not be under the lock.
                 drop(mirror);
             }
             MMU_MIRROR_READ | MMU_MIRROR_WRITE => {
@@ -220,7 +220,7 @@ impl Device {
             return Err(EFAULT);
         }
 
-        // Held over the registration, so that two callers do not both find no mirror.
+        // The lock is held over the registration. Otherwise two callers could both find no mirror.
         let mut mirror = self.mirror.lock();
         if mirror.is_some() {
             return Err(EBUSY);
@@ -238,7 +238,7 @@ impl Device {
         stats
     }
 
-    /// Has the device read memory to a buffer, or write it from there, or only look it up.
+    /// Makes the device read memory to a buffer, write it from there, or only look it up.
     fn access(&self, cmd: u32, range: Range<usize>, buf: usize) -> Result {
         let user = UserSlice::new(UserPtr::from_addr(buf), range.len());
         let (mut reader, mut writer) = user.reader_writer();
@@ -258,7 +258,7 @@ impl Device {
         };
         let look_up = |page| {
             let looked_up = match mirror.fault_unlocked(page, access, None) {
-                // There is one error for all that the process could not do either.
+                // One error covers all accesses that the process cannot do either.
                 Err(EPERM) => return Err(EFAULT),
                 result => result?,
             };

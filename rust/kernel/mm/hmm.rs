@@ -2,14 +2,14 @@
 
 //! Heterogeneous memory management: the memory of a process, for a device.
 //!
-//! A device that works on the memory of a process needs to know which page is behind each address,
-//! and whether it may be written to. A [`Request`] looks that up in the page tables of the CPU,
-//! with or without faulting pages in. The result is only true until the process changes its
-//! memory, so it comes together with the lock of an [interval notifier], validated: nothing changes
-//! while the lock is held. The result cannot be used before or after that.
+//! A device that works on the memory of a process needs the page behind each address, and whether
+//! the page may be written to. A [`Request`] looks pages up in the page tables of the CPU, with or
+//! without faulting pages in. The result is only valid until the process changes its memory. So it
+//! comes with the lock of an [interval notifier], validated: the pages do not change while the lock
+//! is held. The result cannot be used before the lock is taken, or after it is released.
 //!
-//! [`Mirror`] goes one step further and keeps the pages, for a device that is software: it reads
-//! and writes the memory of the process, without a reference to any page.
+//! [`Mirror`] also keeps the pages, for a device that is software: it reads and writes the memory
+//! of the process, without a reference to any page.
 //!
 //! | Driver of                 | uses                     | gets                     |
 //! |---------------------------|--------------------------|--------------------------|
@@ -18,17 +18,16 @@
 //!
 //! # References to pages
 //!
-//! Neither of them takes a reference to a page, and a driver must not do so by other means. The
-//! kernel looks at the reference count before it asks the notifiers, and gives up if there is a
-//! reference that it does not expect. For example, a device that holds one page of a transparent
-//! huge page keeps all of it from being split, collapsed, migrated or swapped out, and its driver
-//! is never called.
+//! Neither of them takes a reference to a page, and drivers must not take one by other means. The
+//! kernel checks the reference count before it calls the notifiers, and gives up if there is an
+//! unexpected reference. For example, a device that holds one page of a transparent huge page keeps
+//! all of it from being split, collapsed, migrated or swapped out, and its driver is never called.
 //!
 //! # Addresses
 //!
 //! A request must lie in the range of its notifier, and in the part of the address space that the
-//! process can map. So a driver removes the tag from an address that it got from user space before
-//! it uses the address here, see [`untagged_addr`](super::untagged_addr).
+//! process can map. So a driver must remove the tag of an address from user space before it uses
+//! the address here, see [`untagged_addr`](super::untagged_addr).
 //!
 //! C header: [`include/linux/hmm.h`](srctree/include/linux/hmm.h)
 //!
@@ -77,13 +76,13 @@ pub use self::table::{
     Pages, //
 };
 
-/// How long to go on if invalidations keep coming in between, if there is no reason for another
-/// time. See [`Request`] for an example.
+/// The default time after which a look-up gives up, if invalidations keep coming in between. See
+/// [`Request`] for an example.
 ///
 /// Corresponds to the C constant `HMM_RANGE_DEFAULT_TIMEOUT`.
 pub const DEFAULT_TIMEOUT: Delta = Delta::from_millis(bindings::HMM_RANGE_DEFAULT_TIMEOUT as i64);
 
-/// What the device wants to do with the pages of a range.
+/// The access of the device to the pages of a range.
 ///
 /// See [`Request`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@
 //! invalidate, which take no lock. Addresses and sizes are in bytes.
 //!
 //! A KUnit assertion that fails ends the task of the test, without running destructors. So a test
-//! must not assert in a callback, nor while a notifier lives on its stack. Callbacks record what
-//! they see, and the test asserts when it has dropped the notifier.
+//! must not assert in a callback, nor while a notifier lives on its stack. Callbacks record their
+//! results, and the test asserts after it dropped the notifier.
 //!
 //! The module is there with `CONFIG_KUNIT=y` and `CONFIG_MMU`.
 //!
@@ -59,8 +59,8 @@ pub const PROT_WRITE: usize = bindings::PROT_WRITE as usize;
 
 /// The address space of the current test.
 ///
-/// It lasts as long as the task of the test. It is the memory of the test like that of a process,
-/// for example for a driver that looks at the address space of the current task.
+/// It lasts as long as the task of the test. The test has this memory like a process, for example
+/// for a driver that uses the address space of the current task.
 ///
 /// # Examples
 ///
@@ -267,7 +267,7 @@ pub fn read(mm: &MmWithUser, addr: usize, bytes: &mut [u8]) -> Result {
     unsafe { access(mm, addr, bytes.as_mut_ptr(), bytes.len(), 0) }
 }
 
-/// Writes to memory, as a process does, so that there is a page of its own.
+/// Writes to memory like a process, so the memory gets its own page.
 ///
 /// Equivalent to the C function `access_remote_vm()`.
 ///
@@ -308,7 +308,7 @@ unsafe fn access(mm: &MmWithUser, addr: usize, ptr: *mut u8, len: usize, flags: 
     Ok(())
 }
 
-/// Creates an address space that no task has, and that is empty.
+/// Creates an empty address space without a task.
 ///
 /// The process that it stands for exits when the last reference is dropped: MMU notifiers are
 /// released then. Nothing can be mapped into it, but its notifiers can be called with

@@ -2,66 +2,92 @@
 
 //! MMU notifiers.
 //!
-//! A driver whose device works on the memory of a process, through page tables of its own, has to
-//! let go of a page before the process loses it. MMU notifiers tell the driver when. There are two
-//! kinds:
+//! A device may work on the memory of a process through its own page tables. Before the process
+//! loses a page, the driver of the device must stop using the page. An MMU notifier calls the
+//! driver at this time. There are two kinds:
 //!
 //! - A [list notifier](list::Notifier) is called for every change in an address space.
-//! - An [interval notifier](interval::Notifier) is called for changes in one range of addresses,
-//!   and comes with a sequence count against which the driver can validate pages that it looked up
-//!   without a lock. It may work in [two passes](interval::TwoPass).
+//! - An [interval notifier](interval::Notifier) is called for changes in one range of addresses. It
+//!   has a sequence count: a driver that looked up pages without a lock validates the pages against
+//!   this count. It may work in [two passes](interval::TwoPass).
 //!
-//! A driver with one object per process can have the kernel find it again: see [`shared`].
+//! If a driver has one object per process, the kernel can find the object again: see [`shared`].
 //!
-//! # Non-blocking invalidations
+//! # Two mistakes
 //!
-//! Usually a callback may sleep, but must not wait for memory: memory is what the invalidation may
-//! be about to free. The OOM reaper and [`process_mrelease(2)`] are stricter: with the system out
-//! of memory they ask drivers to let go of the memory of a dying process *without blocking*, and
-//! pass over memory whose driver refuses.
+//! The OOM reaper and [`process_mrelease(2)`] call notifiers while the system is out of memory.
+//! They must not wait for a driver, because the driver may be waiting for memory. If a driver
+//! refuses, they leave its memory alone. In C, one callback serves these callers and all others,
+//! with a flag in the range and a boolean result. Drivers make two mistakes with it.
 //!
-//! In C that is one callback with a flag and a boolean result. Here it is two callbacks:
+//! The first is to ignore the flag, and to sleep:
+//!
+//! ```c
+//! static bool invalidate(struct mmu_interval_notifier *sub,
+//!                        const struct mmu_notifier_range *range, unsigned long cur_seq)
+//! {
+//!         /* WRONG: The OOM reaper waits for the holder of the mutex. */
+//!         mutex_lock(&mirror->lock);
+//! ```
+//!
+//! The second is to change the page table without publishing the invalidation. A reader that looked
+//! up a page before the invalidation then enters the page after it:
+//!
+//! ```c
+//!         /* WRONG: mmu_interval_set_seq(sub, cur_seq) is missing. */
+//!         clear(mirror, range);
+//!         mutex_unlock(&mirror->lock);
+//!         return true;
+//! ```
+//!
+//! # Two callbacks
+//!
+//! Hence the rule: an invalidation that may block and one that must not are two callbacks, and an
+//! interval notifier publishes when it takes its lock.
 //!
 //! | Callback                                 | May sleep | May refuse              |
 //! |------------------------------------------|-----------|-------------------------|
 //! | [`start`], [`invalidate`]                | yes       | no                      |
 //! | [`try_start`], [`try_invalidate`]        | no        | if `Refusal` allows it  |
 //!
-//! The non-blocking ones run in a [non-blocking section](crate::nonblock), so a sleep in them is
-//! reported with `CONFIG_DEBUG_ATOMIC_SLEEP`, and are passed the guard of it.
+//! The callbacks that must not sleep run in a [non-blocking section](crate::nonblock), and get the
+//! guard of the section. With `CONFIG_DEBUG_ATOMIC_SLEEP` the kernel reports a sleep in them. The
+//! callbacks of an interval notifier return [evidence](interval::Invalidated) of the publication.
+//! See [`interval`] for an example.
 //!
 //! # Context of the callbacks
 //!
-//! Callbacks run in the task that changes the address space, which need not belong to it. The
-//! `mmap_lock`, the locks of the reverse mapping and, for a folio that is being reclaimed, its
-//! lock may be held. Reclaim calls them, so a callback must not allocate memory in a way that may
-//! reclaim, and must not take a lock that is elsewhere held over such an allocation, over an
-//! access to user memory, or over [`interval::Notifier::read_begin`]. Lockdep checks all of that
-//! through the map that the core holds around invalidations, as soon as each half has been seen
-//! once; for the lock of an [interval notifier](interval::Notifier) its registration is enough. The
-//! map is not held when an address space is released.
+//! Callbacks run in the task that changes the address space. The task need not belong to the
+//! address space. It may hold the `mmap_lock`, the locks of the reverse mapping and, if it reclaims
+//! a folio, the lock of the folio.
 //!
-//! Any number of callbacks may run at the same time, also before the constructor of the
-//! notifier has returned, and also when the address space has no users any more. So a callback
-//! must not drop the last [`MmWithUser`] of the address space; see
-//! [`MmWithUser::into_mmput_async`].
+//! Reclaim calls callbacks. So a callback must not allocate memory in a way that may reclaim. It
+//! must not take a lock either that other code holds over such an allocation, over an access to user
+//! memory, or over [`interval::Notifier::read_begin`]. Lockdep checks these rules with the map that
+//! the core holds around invalidations, once it has seen both halves of a mistake. For the lock of
+//! an [interval notifier](interval::Notifier), the registration is one half. The core does not hold
+//! the map when an address space is released.
+//!
+//! Any number of callbacks may run at the same time, even before the constructor of the notifier
+//! has returned, and even when the address space has no users any more. So a callback must not
+//! drop the last [`MmWithUser`] of the address space: see [`MmWithUser::into_mmput_async`].
 //!
 //! # Removal
 //!
-//! Dropping a notifier sleeps until its callbacks have returned. Doing it in one of its own
-//! callbacks, or with a lock held that they take, is a deadlock. Lockdep reports it, but for an
-//! interval notifier that is dropped when it is told of [`Event::Release`].
+//! Dropping a notifier sleeps until its callbacks have returned. If you drop a notifier in one of
+//! its own callbacks, or while you hold a lock of the callbacks, you get a deadlock. Lockdep reports
+//! it, except for an interval notifier that is dropped in its callback for [`Event::Release`].
 //!
-//! A notifier that is leaked is called for as long as the address space lives. So each notifier has
-//! a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module cannot be
-//! unloaded while it has a notifier, leaked or not. The reference is put after the destructor of
-//! the data.
+//! If you leak a notifier, its callbacks are called for as long as the address space lives. So each
+//! notifier has a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module
+//! cannot be unloaded while it has a notifier, leaked or not. The reference is put after the
+//! destructor of the data.
 //!
 //! The reference does not keep other modules. For example, if the data has a `fn` or a `dyn` from
-//! another driver, then that driver's module must be kept by other means.
+//! another driver, you must keep that driver's module by other means.
 //!
-//! A notifier may be dropped wherever code of the module may run and sleep, for example when a file
-//! is closed, or in a [work item](crate::workqueue).
+//! You can drop a notifier wherever code of the module may run and sleep, for example when a file is
+//! closed, or in a [work item](crate::workqueue).
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
@@ -92,7 +118,7 @@ pub use self::range::{
     Range, //
 };
 
-/// The address space that a notifier is to be registered for, and what is known of its `mmap_lock`.
+/// The address space of a new notifier, and the state of its `mmap_lock`.
 #[derive(Clone, Copy)]
 enum Mmap<'a> {
     /// The current task does not hold it.
@@ -111,7 +137,7 @@ impl<'a> Mmap<'a> {
     }
 }
 
-/// The answer of a non-blocking callback that would have had to block.
+/// The error of a non-blocking callback that would have to block.
 ///
 /// The caller then leaves the memory alone. The OOM reaper tries again, ten times in all and
 /// 100 ms apart, before it gives up on the process.
@@ -128,7 +154,7 @@ impl<'a> Mmap<'a> {
 ///     sync::Mutex, //
 /// };
 ///
-/// /// Forgets all pages of a device, if that does not take waiting for a lock.
+/// /// Forgets all pages of a device, unless it would have to wait for a lock.
 /// fn try_forget(pages: &Mutex<usize>, _nb: &NonBlockGuard) -> Result<(), WouldBlock> {
 ///     *pages.try_lock().ok_or(WouldBlock)? = 0;
 ///     Ok(())
@@ -137,10 +163,9 @@ impl<'a> Mmap<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WouldBlock;
 
-/// What a non-blocking callback may answer instead of doing its work.
+/// The error that a non-blocking callback may return instead of doing its work.
 ///
-/// It is either [`WouldBlock`], or [`Infallible`] for a driver that never has to block and so can
-/// always let go.
+/// It is either [`WouldBlock`], or [`Infallible`] for a driver that never has to block.
 #[diagnostic::on_unimplemented(
     message = "a non-blocking callback cannot answer `{Self}`",
     label = "neither `WouldBlock` nor `Infallible`",
@@ -154,7 +179,7 @@ impl Refusal for Infallible {}
 mod private {
     /// Seals [`super::Refusal`].
     pub trait Refusal {
-        /// Whether there is a value of the type.
+        /// Whether the type has a value.
         const POSSIBLE: bool;
     }
 

@@ -10,7 +10,7 @@
 //! - [`fs_reclaim`] runs code as if reclaim called it, so lockdep finds both deadlocks without
 //!   waiting until memory is short.
 //! - [`memalloc_nofs`], [`memalloc_noio`] and [`memalloc_noreclaim`] limit the allocations of a
-//!   task, whatever flags the allocations have.
+//!   task, for all flags of the allocations.
 //!
 //! These scopes take a closure because in C a scope sets a flag of the task, and then restores it.
 //! If two scopes overlapped and neither was inside the other, the first to end would end both.
@@ -26,8 +26,8 @@ use crate::{
 
 /// Checks that an allocation with `flags` is allowed here.
 ///
-/// It reports flags that may sleep where the current task must not sleep. Lockdep takes all locks
-/// that the task holds for locks that are held over the allocation.
+/// It reports flags that may sleep where the current task must not sleep. Lockdep records all locks
+/// of the task as held over the allocation.
 ///
 /// Equivalent to the C function `might_alloc()`.
 ///
@@ -59,7 +59,7 @@ pub fn might_alloc(flags: Flags) {
 /// Runs `f` as if an allocation with `flags` called it for reclaim, as far as lockdep is concerned.
 ///
 /// Lockdep then reports an allocation with the same flags in `f`. It also reports a lock that `f`
-/// takes and that another task holds over such an allocation.
+/// takes and another task holds over such an allocation.
 ///
 /// The flags must allow reclaim and file systems, for example [`GFP_KERNEL`]. With other flags
 /// lockdep does not see `f`, because the kernel has no lock map for them.
@@ -73,7 +73,7 @@ pub fn might_alloc(flags: Flags) {
 ///
 /// # Examples
 ///
-/// A driver takes a lock when memory is short. When it creates the lock, it shows that to lockdep:
+/// A driver takes a lock when memory is short. It shows this to lockdep when it creates the lock:
 ///
 /// ```
 /// use kernel::{

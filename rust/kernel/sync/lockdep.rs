@@ -73,7 +73,7 @@ impl WaitType {
     }
 }
 
-/// A lock that only lockdep knows, for something else that tasks wait for.
+/// A lock known only to lockdep, for another event that tasks wait for.
 ///
 /// A map is a `static`, see [`static_lock_map!`], or a field of a pinned structure, see
 /// [`LockMap::new`].
@@ -95,13 +95,13 @@ impl WaitType {
 ///     static ANSWER: LockMap = "answer", Unchecked;
 /// }
 ///
-/// /// Waits until the device answers.
+/// /// Waits until the device is done.
 /// fn wait() {
 ///     ANSWER.might_acquire();
 ///     // Here the driver sleeps.
 /// }
 ///
-/// /// Handles the answer of the device, and wakes up the driver.
+/// /// Handles the interrupt of the device, and wakes up the driver.
 /// fn handle_answer(queue: &Mutex<usize>) {
 ///     let _answer = ANSWER.acquire();
 ///     // Waiting with the queue locked would deadlock; lockdep reports it.
@@ -226,7 +226,7 @@ impl LockMap {
         }
     }
 
-    /// Acquires the map as a lock that has one holder, and that tasks wait for.
+    /// Acquires the map as a lock with one holder, for which tasks wait.
     ///
     /// Equivalent to the C macro `lock_map_acquire()`.
     #[inline]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a look-up learned about each page of a range.
+//! The result of a look-up for each page of a range.
 
 use super::Access;
 use crate::{
@@ -17,7 +17,7 @@ use core::{
 };
 
 /// The value of a flag.
-// In C it is that of an enumeration, which need not have the type of what it flags.
+// In C it is a value of an enumeration, which may have another type than the field with the flags.
 #[allow(clippy::unnecessary_cast)]
 const fn flag(value: bindings::hmm_pfn_flags) -> usize {
     value as usize
@@ -61,7 +61,7 @@ pub fn pud_order() -> u32 {
     unsafe { bindings::pud_order() }
 }
 
-/// Room for what a look-up learns about one page; see [`Request`](super::Request).
+/// Room for the result of a look-up for one page; see [`Request`](super::Request).
 ///
 /// Its contents cannot be read: only [`Valid`](super::Valid) gives access to them, while the lock
 /// of the notifier is held.
@@ -76,8 +76,8 @@ impl Slot {
 
 /// The entries of a range, each with its address, while the lock of the notifier is held.
 ///
-/// See [`Valid::split`](super::Valid::split). A driver that does not care about the pages that are
-/// not there uses [`runs`](Self::runs).
+/// See [`Valid::split`](super::Valid::split). A driver that only needs the present pages uses
+/// [`runs`](Self::runs).
 pub struct Entries<'a> {
     /// The address of the next one.
     addr: usize,
@@ -95,11 +95,11 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Returns the pages that are there in runs: pages that are next to each other both in the
-    /// address space and in memory, and have the same access.
+    /// Returns the present pages in runs: pages that are next to each other both in the address
+    /// space and in memory, and have the same access.
     ///
-    /// A run is never larger than the range that was asked for, even if the range begins or ends
-    /// in the middle of a huge page. So a driver can map each run in one piece.
+    /// A run is never larger than the range of the request, even if the range begins or ends in the
+    /// middle of a huge page. So a driver can map each run in one piece.
     ///
     /// # Examples
     ///
@@ -109,8 +109,8 @@ impl<'a> Entries<'a> {
     ///     page::PAGE_SIZE, //
     /// };
     ///
-    /// /// Calls `map` with an address, a page frame number and a number of bytes for each piece
-    /// /// of memory that the device can map at once.
+    /// /// Calls `map` with an address, a page frame number and a number of bytes for each piece of
+    /// /// memory that the device can map in one piece.
     /// fn map_writable(
     ///     entries: Entries<'_>,
     ///     mut map: impl FnMut(usize, usize, usize) -> Result,
@@ -130,7 +130,7 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = (usize, Entry<'a>);
 
-    // If it is optimized before it is inlined, then the result goes through memory.
+    // If it is optimized before it is inlined, the result goes through memory.
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let slot = self.slots.next()?;
@@ -207,7 +207,7 @@ impl Run<'_> {
     }
 }
 
-/// What is known about one page, while the lock of the notifier is held.
+/// The result for one page, while the lock of the notifier is held.
 ///
 /// # Examples
 ///
@@ -247,7 +247,7 @@ impl Entry<'_> {
     }
 }
 
-/// A page that an address space has at an address, while the lock of the notifier is held.
+/// The page of an address space at an address, while the lock of the notifier is held.
 ///
 /// See [`Entry`].
 #[derive(Clone, Copy, Debug)]
@@ -256,8 +256,7 @@ pub struct Mapping<'a>(usize, PhantomData<&'a ()>);
 impl Mapping<'_> {
     /// Returns the page frame number: the physical address divided by [`PAGE_SIZE`].
     ///
-    /// It may be used after the lock is released, but the page may be another one at any time from
-    /// then on.
+    /// You may use it after the lock is released, but the page may then change at any time.
     #[doc(alias = "hmm_pfn_to_phys")]
     #[inline]
     pub fn pfn(&self) -> usize {
@@ -273,8 +272,8 @@ impl Mapping<'_> {
     /// Returns the order of the page that the CPU has mapped: it has `1 << order` times
     /// [`PAGE_SIZE`] bytes.
     ///
-    /// That page may begin before the range that was looked up, and end behind it. For what a
-    /// device can map at once, see [`Entries::runs`].
+    /// This page may begin before the range of the request, and end behind it. To map memory in
+    /// large pieces, see [`Entries::runs`].
     ///
     /// # Examples
     ///
@@ -301,7 +300,7 @@ impl Mapping<'_> {
     /// huge one.
     #[doc(alias = "is_zero_pfn")]
     #[doc(alias = "is_huge_zero_pfn")]
-    // What the C functions use is not exported to modules, and so this must not be inlined.
+    // The C functions use symbols that are not exported to modules, so this must not be inlined.
     #[inline(never)]
     pub fn is_zero(&self) -> bool {
         // SAFETY: They may be called with any number.
@@ -328,7 +327,7 @@ impl Mapping<'_> {
             && (self.is_inside() || self.is_same_memory(last))
     }
 
-    /// Returns whether the page is not the first one of what the CPU has mapped in one piece.
+    /// Returns whether the page is not the first one of a mapping of the CPU.
     #[inline]
     fn is_inside(&self) -> bool {
         self.pfn() & ((1 << self.order()) - 1) != 0
@@ -351,7 +350,7 @@ impl Mapping<'_> {
 mod tests {
     use super::*;
 
-    // The core reports memory without a `struct page` as an error, so that no look-up has any.
+    // The core reports memory without a `struct page` as an error, so no look-up returns any.
     #[test]
     fn page_needs_a_struct_page() {
         let last = Mapping(VALID | !FLAGS, PhantomData);

@@ -35,16 +35,16 @@ use core::ptr;
 impl<D: Device> Mirror<D> {
     /// Takes the page at the address `addr` away from the CPU, and enters it into the table.
     ///
-    /// If the process accesses the page, or a driver does so for it, it faults, and the page is
-    /// removed from the table before the access goes on. So while the table is locked, nobody
-    /// else reads or writes the page, and what the device does is atomic for the process. This does
-    /// not hold for a driver that has a reference to the page, for example for direct I/O.
+    /// If the process accesses the page, or a driver does so for it, the access faults, and the
+    /// page is removed from the table before the access continues. So while the table is locked,
+    /// only the device reads or writes the page, and its operations are atomic for the process. One
+    /// exception is a driver with a reference to the page, for example for direct I/O.
     ///
     /// The table that it returns has the page. It sleeps, and takes the `mmap_lock` of the address
     /// space.
     ///
-    /// Equivalent to the C function `make_device_exclusive()`, and the loop around it that its
-    /// documentation asks for.
+    /// Equivalent to the C function `make_device_exclusive()`, and the loop that its documentation
+    /// requires.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl<D: Device> Mirror<D> {
     ///     page::PAGE_MASK, //
     /// };
     ///
-    /// /// Exchanges the byte at the address `addr`, in one go for the process.
+    /// /// Exchanges the byte at the address `addr`, atomically for the process.
     /// fn exchange(mirror: &Mirror, addr: usize, new: u8) -> Result<u8> {
     ///     let pages = mirror.make_exclusive(addr, hmm::DEFAULT_TIMEOUT)?;
     ///     let page = pages.page_mut(addr).ok_or(EFAULT)?;
@@ -84,10 +84,10 @@ impl<D: Device> Mirror<D> {
     pub fn make_exclusive(&self, addr: usize, timeout: Delta) -> Result<Pages<'_>> {
         let start = addr & PAGE_MASK;
         let end = start.checked_add(PAGE_SIZE).ok_or(EINVAL)?;
-        // Put when the lock is held already, and so not by `mmput()`, which would call us.
+        // It is put with the lock held, so not by `mmput()`, which would call us.
         let mm = mm_for(&self.notifier, &(start..end))?;
 
-        // The address by which the callback knows its own doing.
+        // The callback recognizes its own invalidations by this address.
         let owner = ptr::from_ref(&*self.notifier).cast_mut().cast();
         let mut timeout = Timeout::new(Some(timeout));
         loop {
@@ -96,8 +96,8 @@ impl<D: Device> Mirror<D> {
 
             if let Some(mut table) = seq.lock() {
                 // INVARIANT: The read is validated, and the lock held. Only anonymous memory is
-                // made exclusive, which is not secret, and what was in memory of a device is
-                // faulted back before.
+                // made exclusive, and it is not secret. Pages in device memory are faulted back
+                // before.
                 let entry = TableEntry::new(page.pfn(), Kind::Exclusive);
                 table.as_mut().store(start, entry)?;
                 return Ok(Pages(table));
@@ -105,18 +105,19 @@ impl<D: Device> Mirror<D> {
             drop(page);
             timeout.check()?;
             // If the page was exclusive already, it was faulted back before it was made exclusive
-            // again: that is what came in between, and would each time. Do it ahead of the read.
+            // again. This invalidation came in between, and would come each time. So fault the page
+            // back ahead of the read.
             fault_back(&mm, start)?;
         }
     }
 }
 
-/// Has the page at the address `addr` faulted in for writing, as by an access of the process.
+/// Faults in the page at the address `addr` for writing, like an access of the process.
 fn fault_back(mm: &MmWithUser, addr: usize) -> Result {
     let _mmap = mm.mmap_read_lock();
 
-    // SAFETY: The address space has users, and its mmap lock is held, which is not released in
-    // between, as there is no room to say so.
+    // SAFETY: The address space has users, and its mmap lock is held. The lock is not released in
+    // between, because the argument for that is null.
     to_result(unsafe {
         bindings::fixup_user_fault(
             mm.as_raw(),

@@ -50,13 +50,12 @@ use core::ops;
 ///
 /// It has a page table, into which [`fault`](Self::fault) and its relatives enter pages, and from
 /// which invalidations of the address space remove them. [`lock`](Self::lock) locks both out, and
-/// gives access to the pages that are in the table at that moment.
+/// gives access to the pages in the table.
 ///
-/// No reference is taken to the pages, so that they can be reclaimed and migrated at any time,
-/// except while the table is locked. That this is safe does not depend on the driver: the callbacks
-/// of the notifier are not its own, and so an invalidation is never overlooked, and never over
-/// before the pages are removed. A driver that wants to do something in the callbacks implements
-/// [`Device`], and otherwise passes `Ok(())`.
+/// The mirror takes no reference to a page, so the pages can be reclaimed and migrated at any time,
+/// except while the table is locked. The driver cannot make this unsafe: the callbacks belong to
+/// the mirror. They never overlook an invalidation, and remove the pages before it ends. A driver
+/// that takes part in the callbacks implements [`Device`], and otherwise passes `Ok(())`.
 ///
 /// Dropping it sleeps, see [`Notifier`].
 ///
@@ -82,7 +81,7 @@ use core::ops;
 ///     KBox::try_pin_init(Mirror::new(mm, 0..usize::MAX & PAGE_MASK, Ok(())), GFP_KERNEL)
 /// }
 ///
-/// /// Adds one to the byte at the address `addr`, and returns what it was.
+/// /// Adds one to the byte at the address `addr`, and returns its old value.
 /// fn increment(mirror: &Mirror, addr: usize) -> Result<u8> {
 ///     let start = addr & PAGE_MASK;
 ///     let offset = addr - start;
@@ -120,9 +119,9 @@ pub struct Mirror<D: Device = ()> {
 
 /// The part of a driver with a [`Mirror`] that takes part in invalidations.
 ///
-/// It can count them, wait for something, or refuse one that must not block. It cannot overlook
-/// one: each callback has to return a [`Removed`], which it only gets by removing the pages. Both
-/// callbacks can be left out.
+/// For example, it can count invalidations, wait for its hardware, or refuse an invalidation that
+/// must not block. It cannot overlook one: each callback must return a [`Removed`], which it only
+/// gets by removing the pages. Both callbacks can be left out.
 ///
 /// The context is that of [`Operations::invalidate`] and [`Operations::try_invalidate`].
 ///
@@ -148,7 +147,7 @@ pub struct Mirror<D: Device = ()> {
 ///     }, //
 /// };
 ///
-/// /// Counts the pages that the process took back, and keeps them while it is busy.
+/// /// Counts the removed pages, and keeps the pages while it is busy.
 /// struct Counter {
 ///     pages: Atomic<usize>,
 ///     busy: Atomic<bool>,
@@ -187,7 +186,7 @@ pub struct Mirror<D: Device = ()> {
 /// }
 /// ```
 pub trait Device: Send + Sync + Sized + 'static {
-    /// Pages of the mirror are about to change.
+    /// Invalidates pages of the mirror, which are about to change.
     ///
     /// It may sleep. See [`Operations::invalidate`].
     #[inline]
@@ -195,13 +194,13 @@ pub trait Device: Send + Sync + Sized + 'static {
         op.remove()
     }
 
-    /// Pages of the mirror are about to change, and the caller cannot wait.
+    /// Invalidates pages of the mirror, for a caller that cannot wait.
     ///
     /// It must not sleep. See [`Operations::try_invalidate`].
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`] if the work could not be done without blocking.
+    /// [`WouldBlock`] if the work would block.
     #[inline]
     fn try_invalidate<'op>(
         &'op self,
@@ -230,8 +229,8 @@ pub struct TryRemoval<'op, D: Device>(TryInvalidation<'op, Inner<D>>);
 
 /// Evidence that pages were removed from the table of a [`Mirror`].
 ///
-/// Like that of [`Invalidated`], the lifetime is that of one call of a callback, so that the
-/// evidence of one call is not accepted from another.
+/// As for [`Invalidated`], the lifetime is one call of a callback, so the evidence of one call is
+/// not accepted from another.
 #[must_use = "the callback has to return it"]
 pub struct Removed<'op> {
     done: Invalidated<'op>,
@@ -239,13 +238,13 @@ pub struct Removed<'op> {
 }
 
 impl<'op, D: Device> Removal<'op, D> {
-    /// Returns the part of the mirror's range that is invalidated, in bytes.
+    /// Returns the invalidated part of the mirror's range, in bytes.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
         self.0.range()
     }
 
-    /// Returns why the range is invalidated.
+    /// Returns the reason of the invalidation.
     #[inline]
     pub fn event(&self) -> Event {
         self.0.event()
@@ -264,13 +263,13 @@ impl<'op, D: Device> Removal<'op, D> {
 }
 
 impl<'op, D: Device> TryRemoval<'op, D> {
-    /// Returns the part of the mirror's range that is invalidated, in bytes.
+    /// Returns the invalidated part of the mirror's range, in bytes.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
         self.0.range()
     }
 
-    /// Returns why the range is invalidated.
+    /// Returns the reason of the invalidation.
     #[inline]
     pub fn event(&self) -> Event {
         self.0.event()
@@ -280,7 +279,7 @@ impl<'op, D: Device> TryRemoval<'op, D> {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`] if somebody holds the lock. Then the pages can only be refused.
+    /// [`WouldBlock`] if the lock is held. Callers can then only refuse.
     #[inline]
     pub fn try_remove(self) -> Result<Removed<'op>, WouldBlock> {
         let (mut table, done) = self.0.try_lock()?;
@@ -293,7 +292,7 @@ impl<'op, D: Device> TryRemoval<'op, D> {
 }
 
 impl Removed<'_> {
-    /// Returns how many pages there were to be removed.
+    /// Returns the number of removed pages.
     #[inline]
     pub fn pages(&self) -> usize {
         self.pages
@@ -318,7 +317,7 @@ impl<D: Device> Operations for Inner<D> {
         &self.table
     }
 
-    // Otherwise no read during which a page is made exclusive could be validated.
+    // Otherwise a read would fail to validate if a page is made exclusive meanwhile.
     fn is_own(&self, owner: Owner) -> bool {
         owner.is(self)
     }
@@ -338,7 +337,7 @@ impl<D: Device> Operations for Inner<D> {
 }
 
 /// Creates the table of a mirror, with its lock.
-// Not generic, and never inlined: every module would have a lock class of its own otherwise, all
+// It is not generic, and never inlined: otherwise every module would have its own lock class, all
 // with the key of the first.
 #[inline(never)]
 fn new_table() -> impl PinInit<Mutex<Table>> {
@@ -371,7 +370,7 @@ impl<D: Device> Mirror<D> {
         }? Error)
     }
 
-    /// Returns the address space that is mirrored.
+    /// Returns the mirrored address space.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
     #[inline]
@@ -379,22 +378,22 @@ impl<D: Device> Mirror<D> {
         self.notifier.mm()
     }
 
-    /// Returns the range that is mirrored, in bytes.
+    /// Returns the mirrored range, in bytes.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
         self.notifier.range()
     }
 
-    /// Returns the device that the mirror was created with.
+    /// Returns the device of the mirror.
     #[inline]
     pub fn device(&self) -> &D {
         &self.notifier.device
     }
 
-    /// Locks the table, and so the pages that are in it.
+    /// Locks the table, and so the pages in it.
     ///
-    /// Invalidations wait meanwhile, or are refused if they must not wait. So you must not hold it
-    /// over an allocation that may reclaim, over an access to user memory or over
+    /// Invalidations wait meanwhile, or are refused if they must not wait. Callers must not hold
+    /// the lock over an allocation that may reclaim, over an access to user memory or over
     /// [`fault`](Self::fault) and its relatives.
     ///
     /// It sleeps.
@@ -403,17 +402,16 @@ impl<D: Device> Mirror<D> {
         Pages(self.notifier.table.lock())
     }
 
-    /// Enters the pages of `range` into the table, and faults them in where they are not there for
-    /// the `access`.
+    /// Enters the pages of `range` into the table, and faults in pages that lack the `access`.
     ///
     /// `range` is in bytes, and consists of whole pages. When it returns, invalidations may have
     /// removed some of them already.
     ///
-    /// Returns how many pages it looked up. That is more than `range` has if an invalidation came
-    /// in between, so that pages were looked up again.
+    /// Returns the number of pages that it looked up. The number is larger than `range` if an
+    /// invalidation came in between, and pages were looked up again.
     ///
-    /// See [`Request::fault`] for what it waits for. `timeout` is for each part of the range that
-    /// is looked up at once.
+    /// See [`Request::fault`] for its waits. `timeout` applies to each part of the range for which
+    /// there is one look-up.
     ///
     /// # Errors
     ///
@@ -423,15 +421,15 @@ impl<D: Device> Mirror<D> {
     ///   it is that of a PCI device, which is not to be accessed like memory.
     /// - Those of [`Request::fault`].
     ///
-    /// If it fails then pages before may have been entered.
+    /// If it fails, it may have entered some pages.
     pub fn fault(&self, range: ops::Range<usize>, access: Access, timeout: Delta) -> Result<usize> {
         for_each_part(range, |part| {
             enter(part.fault(&self.notifier, access, timeout)?)
         })
     }
 
-    /// Enters the pages of `range` into the table, and faults them in where they are not there for
-    /// the `access`, even if the process handles the faults itself.
+    /// Enters the pages of `range` into the table, and faults in pages that lack the `access`, even
+    /// if the process handles the faults itself.
     ///
     /// Like [`fault`](Self::fault), see [`Request::fault_unlocked`] for the difference.
     ///
@@ -449,15 +447,15 @@ impl<D: Device> Mirror<D> {
         })
     }
 
-    /// Calls `f` for each page of `range`, by its address, and `fault` for those that are missing.
+    /// Calls `f` for each page of `range`, by its address, and `fault` for missing pages.
     ///
     /// `range` is in bytes, and consists of whole pages. `f` is called with the table locked, and
-    /// returns [`None`] if the page is not there for what it wants. `fault` is then called, without
-    /// the lock, for the range from that page on. It enters pages, for example with
+    /// returns [`None`] if the page is missing or lacks the access. `fault` is then called, without
+    /// the lock, for the range from this page on. It enters pages, for example with
     /// [`fault`](Self::fault) or [`fault_unlocked`](Self::fault_unlocked). A page may be gone again
-    /// when `f` is called the next time, so that `fault` may be called more than once for it.
+    /// at the next call of `f`. So `fault` may be called more than once for a page.
     ///
-    /// Returns how often it called `fault`. It sleeps. See [`Mirror`] for an example.
+    /// Returns the number of calls of `fault`. It sleeps. See [`Mirror`] for an example.
     ///
     /// # Errors
     ///
@@ -498,10 +496,10 @@ impl<D: Device> Mirror<D> {
         Ok(faults)
     }
 
-    /// Looks up the pages that there are, and changes nothing, not even the table.
+    /// Looks up the present pages, and changes nothing, not even the table.
     ///
-    /// See [`Request::snapshot`], also for the errors. A mirror that is only for this can live on
-    /// the stack, and then is not disturbed by changes of other memory.
+    /// See [`Request::snapshot`], also for the errors. A mirror for this purpose can live on the
+    /// stack. Changes of other memory then do not disturb it.
     ///
     /// # Examples
     ///
@@ -519,7 +517,8 @@ impl<D: Device> Mirror<D> {
     ///     page::PAGE_SIZE, //
     /// };
     ///
-    /// /// Returns how many of the 16 pages from `start` on can be written to without a fault.
+    /// /// Returns the number of pages, of the 16 from `start` on, that can be written to without a
+    /// /// fault.
     /// fn writable(mm: &MmWithUser, start: usize) -> Result<usize> {
     ///     let mut slots = [Slot::EMPTY; 16];
     ///     pin_init::stack_try_pin_init! {
@@ -542,8 +541,8 @@ impl<D: Device> Mirror<D> {
     }
 }
 
-/// Calls `look_up` for parts of `range`, each with as many pages as are looked up at once, and
-/// returns the sum of what it returned.
+/// Calls `look_up` for parts of `range`, each with the pages of one look-up, and returns the sum of
+/// the results.
 fn for_each_part(
     range: ops::Range<usize>,
     mut look_up: impl FnMut(Request<'_>) -> Result<usize>,
@@ -571,7 +570,7 @@ fn for_each_part(
     Ok(looked_up)
 }
 
-/// Enters pages into the table, and returns how many were looked up for that.
+/// Enters pages into the table, and returns the number of pages that were looked up.
 fn enter<D: Device>(mut valid: Valid<'_, Inner<D>>) -> Result<usize> {
     let looked_up = valid.looked_up;
     let (mut table, entries) = valid.split();

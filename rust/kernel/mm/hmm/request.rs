@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking up the pages of a range, and validating that under the lock of a notifier.
+//! Looking up the pages of a range, and validating them under the lock of a notifier.
 
 use super::{
     entry::Entries,
@@ -45,8 +45,8 @@ use core::{
 
 /// A request for the pages of a range of addresses.
 ///
-/// It is made of a notifier, which knows the address space and must be registered for the range. So
-/// the answer is about the memory that the notifier follows.
+/// It goes through a notifier, which knows the address space and must be registered for the range.
+/// So the result is always about the memory of the notifier.
 ///
 /// Corresponds to the C type `struct hmm_range`.
 ///
@@ -68,7 +68,7 @@ use core::{
 ///     }, //
 /// };
 ///
-/// /// Has the device write to 16 pages from `start` on.
+/// /// Lets the device write to 16 pages from `start` on.
 /// fn map<T: Operations>(notifier: &Notifier<T>, start: usize) -> Result
 /// where
 ///     T::State: Unpin,
@@ -102,7 +102,7 @@ pub struct Request<'a> {
 
 /// The outcome of an attempt to look up the pages of a range that did not fail.
 enum Attempt {
-    /// They were looked up, and have to be validated.
+    /// The pages were looked up, and must be validated.
     Done,
     /// An invalidation came in between.
     Again,
@@ -132,11 +132,11 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Leaves pages where they are that are in memory of a device, if `object` owns that memory.
+    /// Leaves pages in device memory, if `object` owns the memory.
     ///
-    /// Otherwise, pages that are in memory of a device that the CPU cannot access are faulted back,
-    /// or left out by [`snapshot`](Self::snapshot). The driver names the owner by the address of
-    /// `object`, which has to have a size, see [`Owner`].
+    /// Otherwise, pages in device memory that the CPU cannot access are faulted back, or left out
+    /// by [`snapshot`](Self::snapshot). The address of `object` names the owner, so `object` must
+    /// have a size, see [`Owner`].
     ///
     /// Corresponds to `dev_private_owner` in C.
     ///
@@ -163,13 +163,13 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Looks up the pages that are there, and changes nothing.
+    /// Looks up the present pages, and changes nothing.
     ///
-    /// It takes the `mmap_lock` of the address space, and sleeps: you must hold neither that lock
-    /// nor the lock of `notifier`, which the result holds.
+    /// It takes the `mmap_lock` of the address space, and sleeps. Callers must hold neither this
+    /// lock nor the lock of `notifier`, which the result holds.
     ///
     /// Equivalent to the C function `hmm_range_fault()` without `HMM_PFN_REQ_FAULT`, and the loop
-    /// around it that its documentation asks for.
+    /// that its documentation requires.
     ///
     /// # Errors
     ///
@@ -215,18 +215,18 @@ impl<'a> Request<'a> {
         self.look_up_mmap_locked(notifier, 0, timeout)
     }
 
-    /// Looks up the pages, and faults them in where they are not there for the `access`.
+    /// Looks up the pages, and faults in pages that lack the `access`.
     ///
     /// It holds the `mmap_lock` of the address space while it faults. So it does not work for
     /// memory whose faults are handled by the process itself, see `userfaultfd(2)`; new drivers
     /// should prefer [`fault_unlocked`](Self::fault_unlocked).
     ///
-    /// It sleeps, and you must hold neither the `mmap_lock` nor the lock of `notifier`, which the
+    /// It sleeps. Callers must hold neither the `mmap_lock` nor the lock of `notifier`, which the
     /// result holds. All entries of the result are [`Entry::Mapped`](super::Entry::Mapped), and
-    /// [writable](super::Mapping::is_writable) if that was asked for.
+    /// [writable](super::Mapping::is_writable) for [`Access::Write`].
     ///
-    /// Equivalent to the C function `hmm_range_fault()`, and the loop around it that its
-    /// documentation asks for.
+    /// Equivalent to the C function `hmm_range_fault()`, and the loop that its documentation
+    /// requires.
     ///
     /// # Errors
     ///
@@ -247,11 +247,11 @@ impl<'a> Request<'a> {
         self.look_up_mmap_locked(notifier, access.as_raw(), timeout)
     }
 
-    /// Looks up the pages, and faults them in where they are not there for the `access`, even if
-    /// the process handles the faults itself.
+    /// Looks up the pages, and faults in pages that lack the `access`, even if the process handles
+    /// the faults itself.
     ///
-    /// Like [`fault`](Self::fault), but the `mmap_lock` is released for faults that take long. If
-    /// there is no `timeout` it goes on until the current task is killed.
+    /// Like [`fault`](Self::fault), but it releases the `mmap_lock` during long faults. Without a
+    /// `timeout` it continues until the current task is killed.
     ///
     /// Equivalent to the C function `hmm_range_fault_unlocked_timeout()`, and the loop around it.
     ///
@@ -308,10 +308,10 @@ impl<'a> Request<'a> {
     ///
     /// # Safety
     ///
-    /// `attempt` is called with a `struct hmm_range` that is valid, and with the address space of
-    /// `notifier`, which the range is for. If it returns [`Attempt::Done`] then it must have set
-    /// `notifier_seq` to what `mmu_interval_read_begin()` returned for `notifier`, and after that
-    /// have looked up all of the pages. It must not write to another field.
+    /// `attempt` is called with a valid `struct hmm_range`, and with the address space of
+    /// `notifier`, which is also that of the range. Before it returns [`Attempt::Done`], it must
+    /// set `notifier_seq` to the result of `mmu_interval_read_begin()` for `notifier`, and then
+    /// look up all of the pages. It must not write to another field.
     unsafe fn look_up<T: Operations>(
         self,
         notifier: &'a Notifier<T>,
@@ -321,7 +321,7 @@ impl<'a> Request<'a> {
     ) -> Result<Valid<'a, T>> {
         // OVERFLOW: There is none by the type invariant.
         let bytes = self.start..self.start + self.slots.len() * PAGE_SIZE;
-        // Put when the lock is held already, and so not by `mmput()`, which would call us.
+        // It is put with the lock held, so not by `mmput()`, which would call us.
         let mm = mm_for(notifier, &bytes)?;
 
         let mut range = bindings::hmm_range {
@@ -368,7 +368,7 @@ impl<'a> Request<'a> {
 ///
 /// - [`EINVAL`] if `bytes` are not all in the range of the notifier, and in the part of the address
 ///   space that the process can map. An address with a tag is behind that part, and no invalidation
-///   would ever be for it.
+///   would ever match it.
 /// - [`EFAULT`] if the process has exited.
 pub(super) fn mm_for<T: Operations>(
     notifier: &Notifier<T>,
@@ -385,10 +385,10 @@ pub(super) fn mm_for<T: Operations>(
         .ok_or(EFAULT)
 }
 
-/// How long to go on.
+/// The limit of the retries.
 pub(super) struct Timeout {
     limit: Option<Delta>,
-    /// When it was checked for the first time.
+    /// The time of the first check.
     began: Option<Instant<Monotonic>>,
 }
 
@@ -419,7 +419,7 @@ impl Timeout {
     }
 }
 
-/// Returns a timeout for C, in which zero means that there is no limit.
+/// Returns a timeout for C, where zero means no limit.
 fn to_jiffies(timeout: Delta) -> Jiffies {
     let msecs = timeout.as_millis_ceil().clamp(0, i64::from(i32::MAX));
 
@@ -427,29 +427,29 @@ fn to_jiffies(timeout: Delta) -> Jiffies {
     msecs_to_jiffies(msecs as u32).max(1)
 }
 
-/// The pages of a range, as they are while the lock of a notifier is held.
+/// The validated pages of a range, while the lock of a notifier is held.
 ///
 /// See [`Request`] for an example.
 ///
 /// # Invariants
 ///
-/// `guard` holds the lock of a notifier. `slots` have what `hmm_range_fault()` learned about the
-/// pages from `start` on, since a read of the address space that was validated under that lock.
+/// `guard` holds the lock of a notifier. `slots` have the results of `hmm_range_fault()` for the
+/// pages from `start` on, since a read of the address space that was validated under this lock.
 /// `start` and `slots` are those of a [`Request`].
 #[must_use = "if unused, the lock will be immediately unlocked"]
 pub struct Valid<'a, T: Operations> {
     guard: Guard<'a, T::State, T::Backend>,
     start: usize,
     slots: &'a [Slot],
-    /// The number of pages that were looked up, each as often as that was done.
+    /// The number of pages that were looked up, with repetitions.
     pub(super) looked_up: usize,
 }
 
 impl<T: Operations> Valid<'_, T> {
-    /// Returns the state that the lock protects, and the entries of the range with their addresses.
+    /// Returns the state of the lock, and the entries of the range with their addresses.
     ///
-    /// The entries can only be used while the lock is held. You must store what you make of them
-    /// in the state that the lock protects, where the invalidations that come later find it.
+    /// The entries can only be used while the lock is held. Callers must store the pages in the
+    /// state of the lock, where later invalidations find them.
     #[inline]
     pub fn split(&mut self) -> (Pin<&mut T::State>, Entries<'_>) {
         (self.guard.as_mut(), Entries::new(self.start, self.slots))

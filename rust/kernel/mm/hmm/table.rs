@@ -32,22 +32,22 @@ use core::{
     }, //
 };
 
-/// Returns the number of the page that `addr` is in.
+/// Returns the number of the page of `addr`.
 #[inline]
 pub(super) const fn index(addr: usize) -> usize {
     addr >> PAGE_SHIFT
 }
 
-/// The pages that a device uses, by the numbers of the pages of the address space.
+/// The pages of a device, by their numbers in the address space.
 ///
 /// # Invariants
 ///
-/// An entry is the page that the address space had at that index when a read of it was validated
-/// under the lock of the table. No invalidation of the index was published since, except for those
-/// that make the page exclusive to the device, and leave it where it is.
+/// An entry is the page of the address space at its index when a read was validated under the lock
+/// of the table. No invalidation of the index was published since, except for those that make the
+/// page exclusive to the device, and leave the page in its place.
 ///
-/// The kernel has the page mapped, as memory: it is neither in memory of a device that the CPU
-/// cannot access, nor memory of a device on the bus, nor memory that is secret.
+/// The kernel has the page mapped, as memory: it is neither device memory that the CPU cannot
+/// access, nor memory of a device on the bus, nor secret memory.
 ///
 /// `len` is the number of entries.
 #[pin_data]
@@ -57,7 +57,7 @@ pub(super) struct Table {
     len: usize,
 }
 
-/// What the device may do with a page in the table.
+/// The access of the device to a page in the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Read = 1,
@@ -65,7 +65,7 @@ pub(super) enum Kind {
     Exclusive = 3,
 }
 
-/// A page in the table: its number, and what may be done with it.
+/// A page in the table: its number, and its access.
 ///
 /// # Invariants
 ///
@@ -73,12 +73,12 @@ pub(super) enum Kind {
 #[derive(Clone, Copy)]
 pub(super) struct TableEntry(usize);
 
-/// Returns whether a page is that of a `memfd_secret(2)`, which the kernel has not mapped.
+/// Returns whether a page is from `memfd_secret(2)`, and so not mapped by the kernel.
 ///
 /// # Safety
 ///
-/// `page` must be valid, and a process must have it mapped, so that it keeps its `mapping`.
-// What the C function uses is not exported to modules, and so this must not be inlined.
+/// `page` must be valid, and mapped by a process, which keeps its `mapping`.
+// The C function uses a symbol that is not exported to modules, so this must not be inlined.
 #[inline(never)]
 unsafe fn is_secret(page: *const bindings::page) -> bool {
     // SAFETY: By the caller's contract.
@@ -177,9 +177,8 @@ impl Table {
     /// - [`ENOMEM`] if there is no memory for the table.
     #[inline]
     pub(super) fn enter(self: Pin<&mut Self>, addr: usize, page: Mapping<'_>) -> Result {
-        // INVARIANT: The page can only be used while the read is valid and the lock is held.
-        // Whether the kernel has a page mapped, and as what, does not change while a process has
-        // it.
+        // INVARIANT: The page can only be used while the read is valid and the lock is held. While
+        // a process has the page, the kernel does not change its own mapping of the page.
         self.store(addr, TableEntry::from_mapping(page)?)
     }
 
@@ -195,8 +194,8 @@ impl Table {
         Ok(())
     }
 
-    /// Removes pages, by their numbers, and returns how many there were. There may be far fewer
-    /// than numbers.
+    /// Removes pages, by their numbers, and returns the number of removed pages, which may be far
+    /// smaller.
     pub(super) fn remove(self: Pin<&mut Self>, pages: ops::Range<usize>) -> usize {
         let this = self.project();
         let mut removed = 0;
@@ -268,12 +267,12 @@ impl Pages<'_> {
         // while `self` is borrowed.
         let entry = unsafe { self.0.entries.get_unlocked(index(addr)) }?;
         // SAFETY: By the invariant of `Table` it is the number of a page that the address space
-        // has. It was entered because it has a `struct page`.
+        // has. It has a `struct page`, or it would not have been entered.
         let page = unsafe { NonNull::new_unchecked(bindings::pfn_to_page(entry.pfn())) };
 
         // INVARIANT: By the invariant of `Table` the address space has had the page since the read
-        // was validated. It only loses it in an invalidation that was published, and for that the
-        // lock is needed, which is held while `self` is borrowed.
+        // was validated. It only loses the page in a published invalidation. An invalidation needs
+        // the lock to publish, and the lock is held while `self` is borrowed.
         Some((Page(page, PhantomData), entry))
     }
 }
@@ -349,11 +348,11 @@ impl PageMut<'_> {
             bindings::memcpy_to_shared_page(page, offset, buf.as_ptr().cast(), buf.len());
         }
         // The process may be allowed to write to a page to which it has not written yet: one that
-        // was swapped in for a read, or whose content it has given up (`MADV_FREE`). Reclaim takes
-        // such a page as it is on the disk, or for empty.
+        // was swapped in for a read, or whose content it has given up (`MADV_FREE`). Reclaim would
+        // use the copy on the disk, or treat the page as empty.
         //
         // SAFETY: The page is valid. It is neither truncated nor written back meanwhile: both begin
-        // with an invalidation, for which the lock is needed.
+        // with an invalidation, which needs the lock.
         unsafe { bindings::set_page_dirty(page) };
         Ok(())
     }

@@ -116,8 +116,8 @@ pub fn try_invalidate(mm: &Mm, addrs: Range<usize>) -> Result {
 
 /// An invalidation that has begun, and ends when this is dropped.
 ///
-/// It changes no memory. Lockdep does not see its start as an invalidation, so that a test can hold
-/// a lock that the callbacks take.
+/// It changes no memory. Lockdep does not see its start as an invalidation, so a test can hold a
+/// lock of the callbacks.
 ///
 /// No `mmap_lock` is held, as it is for a change by the kernel. So do not register a list notifier
 /// meanwhile: it would be called for the end, and not for the start. If this is leaked then readers

@@ -14,10 +14,10 @@ use crate::{
 
 /// Keeps invalidations from being tried without blocking first, as long as it exists.
 ///
-/// With `CONFIG_DEBUG_MMU_NOTIFIER` an invalidation that may block begins as one that must not.
-/// Callbacks are then called more often, or only the non-blocking ones. This is for a test that
-/// counts calls. It holds for all address spaces, so only one test at a time can have it. Without
-/// the option it does nothing.
+/// With `CONFIG_DEBUG_MMU_NOTIFIER` a blocking invalidation begins as a non-blocking one. Callbacks
+/// are then called more often, or only the non-blocking ones. This is for a test that counts calls.
+/// It holds for all address spaces, so only one test at a time can have it. Without the option it
+/// does nothing.
 ///
 /// # Examples
 ///
@@ -25,7 +25,7 @@ use crate::{
 /// use kernel::mm::kunit::NotTriedFirst;
 ///
 /// let _exact = NotTriedFirst::new();
-/// // What `munmap()` calls now is the blocking callback, once.
+/// // Now `munmap()` calls only the blocking callback, once.
 /// ```
 #[must_use = "invalidations are tried first again immediately when it is unused"]
 pub struct NotTriedFirst {
@@ -34,7 +34,7 @@ pub struct NotTriedFirst {
 }
 
 impl NotTriedFirst {
-    /// Begins the time in which invalidations are not tried first.
+    /// Stops trying invalidations first, until it is dropped.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Self {
@@ -51,10 +51,10 @@ impl Drop for NotTriedFirst {
     }
 }
 
-/// Sets the parameter `mmu_notifier.try_first`, and returns what it was.
+/// Sets the parameter `mmu_notifier.try_first`, and returns its old value.
 #[cfg(CONFIG_DEBUG_MMU_NOTIFIER)]
 fn exchange(every: c_uint) -> c_uint {
-    // SAFETY: The parameter is a static variable, which the core reads with `READ_ONCE()`. Whoever
-    // writes it through sysfs stores a whole word.
+    // SAFETY: The parameter is a static variable, which the core reads with `READ_ONCE()`. A write
+    // through sysfs stores a whole word.
     unsafe { xchg(&raw mut bindings::mmu_notifier_try_first, every, Relaxed) }
 }

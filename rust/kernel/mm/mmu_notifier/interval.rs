@@ -2,13 +2,12 @@
 
 //! Interval notifiers.
 //!
-//! An interval notifier is called for the changes in one range of addresses. It also answers a
-//! question that is otherwise hard: a driver that looks up pages of the range has to do so without
-//! the lock that protects its page table, because the look-up sleeps and may itself cause an
-//! invalidation. By the time it has the lock, are the pages still right? For that the notifier has
-//! a sequence count, and a rule: the count is published by invalidations and checked by readers
-//! *under one and the same lock*. Here the lock is named once, in [`Operations::lock`], and there
-//! is no other way to publish or check than with it:
+//! An interval notifier is called for the changes in one range of addresses. It also validates
+//! pages. A driver must look up pages without the lock of its page table, because the look-up
+//! sleeps and may itself cause an invalidation. When the driver takes the lock, an invalidation may
+//! have removed the pages. So the notifier has a sequence count, and a rule: invalidations publish
+//! the count and readers check it *under one and the same lock*. A driver names this lock once, in
+//! [`Operations::lock`], and can publish or check only with the lock:
 //!
 //! ```text
 //!  driver                                        invalidation
@@ -24,20 +23,21 @@
 //!  ...enter the pages into the table...
 //! ```
 //!
-//! A callback has to return an [`Invalidated`], which it only gets by publishing the invalidation,
-//! and only for the invalidation that it was called for.
+//! A callback must return an [`Invalidated`]. It gets one only by publishing its invalidation, and
+//! cannot use the one of another invalidation.
 //!
 //! # Moving a notifier
 //!
-//! The range of a notifier does not change. To move or resize one, register another that names the
-//! same lock, and then drop the old one. Both are called for what their ranges have in common, so
-//! that no invalidation is missed, as would be one that came between a removal and a registration.
+//! The range of a notifier does not change. To move or resize a notifier, register another one with
+//! the same lock, and then drop the old one. In the other order, you would miss an invalidation
+//! between the removal and the registration. Both notifiers are called for the addresses that they
+//! have in common.
 //!
 //! # Removing a notifier from a callback
 //!
-//! A callback that finds that its notifier is of no more use, because the range was unmapped, can't
-//! drop it, because that waits for the callback. It marks it under the lock, and has a [work item]
-//! drop it.
+//! A callback may find that its notifier is useless, for example because the range was unmapped. It
+//! cannot drop the notifier, because the drop waits for the callback. Instead, mark the notifier
+//! under the lock, and drop it in a [work item].
 //!
 //! # Short-lived notifiers
 //!
@@ -53,7 +53,7 @@
 //!     MmWithUser, //
 //! };
 //!
-//! /// Calls `f`; whether nothing in the range was invalidated meanwhile.
+//! /// Calls `f`, and returns whether no invalidation of the range came meanwhile.
 //! fn is_quiet<T: Operations>(
 //!     mm: &MmWithUser,
 //!     range: Range<usize>,
@@ -75,7 +75,7 @@
 //!
 //! # Examples
 //!
-//! A driver that keeps track of how many pages its device has mapped:
+//! A driver that counts the pages of its device:
 //!
 //! ```
 //! use kernel::{
@@ -225,8 +225,8 @@ pub use self::two_pass::{
 
 /// The callbacks of a [`Notifier`], and the lock that goes with them.
 ///
-/// See the [parent module](super) for the context in which callbacks run. Their signatures have to
-/// be given with the lifetime `'op`, as in the [example](self): it ties what they return to the
+/// See the [parent module](super) for the context in which callbacks run. Implementations must
+/// write the lifetime `'op` in the signatures, as in the [example](self). It ties the result to the
 /// call.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no callbacks for an interval notifier",
@@ -234,7 +234,7 @@ pub use self::two_pass::{
     note = "the trait `Operations` of list notifiers is another"
 )]
 pub trait Operations: Send + Sync + Sized + 'static {
-    /// What the lock protects, such as the page table of the device.
+    /// The data under the lock, for example the page table of the device.
     type State: Send + 'static;
 
     /// The kind of lock, such as [`MutexBackend`], [`SpinLockBackend`] or [`RwSemaphoreBackend`].
@@ -248,55 +248,55 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// [`RwSemaphore`]: crate::sync::RwSemaphore
     type Backend: Backend + 'static;
 
-    /// What [`try_invalidate`](Operations::try_invalidate) may answer.
+    /// The error that [`try_invalidate`](Operations::try_invalidate) may return.
     type Refusal: Refusal;
 
-    /// The lock under which invalidations are published and readers are validated.
+    /// Returns the lock under which invalidations are published and readers are validated.
     ///
-    /// It may belong to `self`, or be shared with other notifiers, for example by all those of a
-    /// device. It must not be held over an allocation that may reclaim, over an access to user
-    /// memory or over [`Notifier::read_begin`].
+    /// The lock may belong to `self`, or be shared with other notifiers, for example by all
+    /// notifiers of a device. It must not be held over an allocation that may reclaim, over an
+    /// access to user memory or over [`Notifier::read_begin`].
     ///
-    /// It is asked for once, before the notifier is registered. With lockdep it is taken and
-    /// released then, as a callback would.
+    /// The function is called once, before the notifier is registered. With lockdep, the lock is
+    /// then taken and released like in a callback.
     fn lock(&self) -> &Lock<Self::State, Self::Backend>;
 
     /// Returns whether `owner`, on whose behalf pages are migrated or made exclusive, is this
     /// driver.
     ///
-    /// Of the invalidations that it brings about itself a driver is not notified: neither callback
-    /// is called, and readers do not see them. Otherwise no read could be validated during which
-    /// the driver migrates a page, or makes it exclusive. See [`Owner::is`].
+    /// A driver is not notified of its own invalidations: neither callback is called, and readers
+    /// do not see them. Otherwise a read would fail to validate if the driver migrates a page
+    /// meanwhile, or makes it exclusive. See [`Owner::is`].
     ///
-    /// It must not sleep. It costs nothing where it is left out.
+    /// It must not sleep. If it is left out, it costs nothing.
     #[inline]
     fn is_own(&self, owner: Owner) -> bool {
         let _ = owner;
         false
     }
 
-    /// Pages of the notifier's range are about to change.
+    /// Invalidates pages of the notifier's range, which are about to change.
     ///
-    /// When it returns the device must have stopped using those in [`Pending::range`]. It may
-    /// sleep, with the limitations that the [parent module](super) lists.
+    /// When it returns, the device must have stopped using the pages in [`Pending::range`]. It may
+    /// sleep, with the limitations in the [parent module](super).
     ///
-    /// It is called for the whole address space, [`Event::Release`](super::Event::Release), when
-    /// that has lost its last user. Invalidations may still follow.
+    /// When the address space loses its last user, it is called for the whole address space, with
+    /// [`Event::Release`](super::Event::Release). Invalidations may still follow.
     ///
     /// Corresponds to the C callback `invalidate()` for a range that is blockable.
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op>;
 
-    /// Pages of the notifier's range are about to change, and the caller cannot wait.
+    /// Invalidates pages of the notifier's range, for a caller that cannot wait.
     ///
-    /// Like [`invalidate`](Operations::invalidate), but must not block: locks may only be tried
-    /// for. If that is not enough to do the work it is refused, and the caller leaves the pages
-    /// alone. It may be called again for a range that it was called for already.
+    /// Like [`invalidate`](Operations::invalidate), but it must not block: it can take a lock only
+    /// by a trylock. If it refuses, the caller leaves the pages alone. It may be called again for
+    /// the same range.
     ///
     /// Corresponds to the C callback `invalidate()` for a range that is not blockable.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](super::WouldBlock) if the work could not be done without blocking.
+    /// [`WouldBlock`](super::WouldBlock) if the work would block.
     fn try_invalidate<'op>(
         &'op self,
         op: TryInvalidation<'op, Self>,
@@ -307,28 +307,29 @@ pub trait Operations: Send + Sync + Sized + 'static {
 /// A notifier for changes in a range of addresses.
 ///
 /// It keeps the address space's `struct mm_struct`, but not its users: the address space is torn
-/// down as if the notifier was not there.
+/// down as if there was no notifier.
 ///
-/// Dereferences to the data that it was created with.
+/// Dereferences to the data of the driver.
 ///
-/// Dropping it sleeps until its callbacks have returned, and until an invalidation that it takes
-/// part in is over. The device must have stopped using the memory before: the data is dropped at
-/// last, when nobody tells it about changes any more.
+/// Dropping it sleeps until its callbacks have returned, and until its invalidations have ended.
+/// The device must have stopped using the memory by then: after the drop, no callback reports a
+/// change, and the data is dropped last.
 ///
 /// # Invariants
 ///
 /// - `inner` was registered with `mmu_interval_notifier_insert()` or its `_locked` variant, and
 ///   is not removed before `self` is dropped.
 /// - `_module` is a reference to the module of the table of its callbacks.
-/// - `lock` is what [`Operations::lock`] returned for `data`, borrowed until `data` is dropped.
-// In this order, so that the C object is at the address of the notifier.
+/// - [`Operations::lock`] returned `lock` for `data`, borrowed until `data` is dropped.
+// The order puts the C object at the address of the notifier.
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub struct Notifier<T: Operations> {
     #[pin]
     inner: Opaque<bindings::mmu_interval_notifier>,
     lock: NonNull<Lock<T::State, T::Backend>>,
-    /// Tells its stamps from those of other notifiers, also of one that was at the same address.
+    /// Distinguishes its stamps from the stamps of other notifiers, even of one at the same
+    /// address.
     id: u64,
     #[pin]
     data: T,
@@ -336,7 +337,7 @@ pub struct Notifier<T: Operations> {
     _module: ModuleRef,
 }
 
-/// Tells lockdep that callbacks take `lock`, so that it need not wait for one to.
+/// Shows lockdep that callbacks take `lock`, before any callback does.
 #[cfg(CONFIG_PROVE_LOCKING)]
 fn prime<S, B: Backend>(lock: &Lock<S, B>) {
     invalidate_map(true);
@@ -346,11 +347,12 @@ fn prime<S, B: Backend>(lock: &Lock<S, B>) {
 
 /// Acquires or releases the map that the core holds around callbacks.
 ///
-/// It is not exported to modules, and so neither inlined into them.
+/// The map is not exported to modules, so this function must not be inlined into them.
 #[cfg(CONFIG_PROVE_LOCKING)]
 #[inline(never)]
 fn invalidate_map(acquire: bool) {
-    // SAFETY: Only lockdep is told of it, and `prime` releases what it has acquired.
+    // SAFETY: It only changes the state of lockdep, and `prime` releases the map after it acquired
+    // it.
     unsafe {
         if acquire {
             bindings::mmu_notifier_invalidate_map_acquire()
@@ -360,7 +362,7 @@ fn invalidate_map(acquire: bool) {
     };
 }
 
-/// Returns the range that a notifier is registered for.
+/// Returns the range of a notifier.
 ///
 /// # Safety
 ///
@@ -373,11 +375,11 @@ unsafe fn bounds(inner: *const bindings::mmu_interval_notifier) -> ops::Range<us
     let (start, last) = unsafe { ((*node).start, (*node).last) };
 
     // `last` was calculated from an exclusive end, so this does not wrap. A check would be part of
-    // each callback that asks for its range.
+    // each callback that uses its range.
     start..last.wrapping_add(1)
 }
 
-/// The number of notifiers that there have been.
+/// The number of notifiers that were ever created.
 static NOTIFIERS: Atomic<u64> = Atomic::new(0);
 
 // SAFETY: A notifier may be removed by any task, `T: Send`, and `lock` is only borrowed from `data`
@@ -396,11 +398,11 @@ impl<T: Operations> Notifier<T> {
 
     /// Registers a notifier for `range` of `mm`.
     ///
-    /// `range` is in bytes, and need not be aligned or mapped. `data` is what `try_pin_init!`
-    /// gives, or `Ok(value)` for a value that can be moved.
+    /// `range` is in bytes, and need not be aligned or mapped. `data` is an initializer from
+    /// `try_pin_init!`, or `Ok(value)` for a value that can be moved.
     ///
-    /// It sleeps and may take the `mmap_lock` of `mm`, so neither that lock nor one that the
-    /// callbacks take may be held. The callbacks may run before it returns.
+    /// It sleeps and may take the `mmap_lock` of `mm`. Callers must hold neither this lock nor a
+    /// lock of the callbacks. The callbacks may run before it returns.
     ///
     /// Equivalent to the C function `mmu_interval_notifier_insert()`.
     ///
@@ -408,14 +410,14 @@ impl<T: Operations> Notifier<T> {
     ///
     /// - The error of `data`.
     /// - [`EINVAL`] if `range` is empty, or begins behind the part of the address space that the
-    ///   process can map: the notifier would never be called. That is so for an address with a tag,
+    ///   process can map: the notifier would never be called. An address with a tag is an example,
     ///   see [`untagged_addr`](crate::mm::untagged_addr).
     /// - [`ENOMEM`] if there is no memory for the notifiers of the address space.
     /// - [`EINTR`] if a signal is pending for the current task, and this is the first interval
     ///   notifier of the address space.
     /// - [`ENODEV`] if there is no reference to the driver's module; see [`ModuleRef::get`].
     ///
-    /// When it fails no callback has run, and none will.
+    /// If it fails, no callback has run, and none will.
     pub fn new<'a>(
         mm: &'a MmWithUser,
         range: ops::Range<usize>,
@@ -427,8 +429,8 @@ impl<T: Operations> Notifier<T> {
 
     /// Registers a notifier for a range of an address space whose `mmap_lock` is held for writing.
     ///
-    /// Like [`Notifier::new`], for example for a driver's `mmap` callback, whose vma has the proof
-    /// that it is: [`VmaNew::mmap_locked`](crate::mm::virt::VmaNew::mmap_locked).
+    /// Like [`Notifier::new`], for example for a driver's `mmap` callback. Its vma returns the
+    /// proof that the lock is held: [`VmaNew::mmap_locked`](crate::mm::virt::VmaNew::mmap_locked).
     ///
     /// Equivalent to the C function `mmu_interval_notifier_insert_locked()`.
     ///
@@ -481,12 +483,13 @@ impl<T: Operations> Notifier<T> {
         // pinned drop below is the only one that removes it.
         try_pin_init!(&this in Self {
             _: {
-                // Behind what the process can map nothing changes. An address with a tag is there.
+                // Behind the addresses that the process can map, nothing changes. An address with a
+                // tag is there.
                 if range.is_empty() || range.start >= mm.task_size() {
                     return Err(EINVAL);
                 }
             },
-            // If a later step fails, what is initialized first is dropped last.
+            // If a later step fails, the field initialized first is dropped last.
             _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             data <- data,
             lock: {
@@ -496,7 +499,7 @@ impl<T: Operations> Notifier<T> {
                 // INVARIANT: It is a borrow of `data`, which lasts until that is dropped.
                 NonNull::from(data.lock())
             },
-            // The registration below initializes what is used.
+            // The registration below initializes the fields that are used.
             inner <- Opaque::uninit(),
             id: NOTIFIERS.fetch_add(1, Relaxed),
             _: {
@@ -534,7 +537,7 @@ impl<T: Operations> Notifier<T> {
         }? Error)
     }
 
-    /// The address space that the notifier is registered for.
+    /// Returns the address space of the notifier.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
     ///
@@ -549,11 +552,12 @@ impl<T: Operations> Notifier<T> {
     ///     MmWithUser, //
     /// };
     ///
-    /// /// Looks up pages on behalf of the process, also in another task.
+    /// /// Looks up pages on behalf of the process, even in another task.
     /// fn look_up<T: Operations>(notifier: &Notifier<T>) -> Result {
     ///     // The process may have exited, although the notifier exists.
     ///     let mm = notifier.mm().mmget_not_zero().ok_or(EFAULT)?;
-    ///     // If it has when this is put, the callbacks are called: not with their lock held.
+    ///     // If it has exited, putting this calls the callbacks, so it must not happen with their
+    ///     // lock held.
     ///     let mm = MmWithUser::into_mmput_async(mm);
     ///     let _seq = notifier.read_begin();
     ///     let _mmap = mm.mmap_read_lock();
@@ -568,7 +572,7 @@ impl<T: Operations> Notifier<T> {
         unsafe { Mm::from_raw((*self.inner.get()).mm) }
     }
 
-    /// The range that the notifier is registered for, in bytes.
+    /// Returns the range of the notifier, in bytes.
     ///
     /// # Examples
     ///
@@ -578,7 +582,7 @@ impl<T: Operations> Notifier<T> {
     ///     Operations, //
     /// };
     ///
-    /// /// Whether the notifier is called for changes of all of a buffer.
+    /// /// Returns whether the notifier is called for changes of all of a buffer.
     /// fn covers<T: Operations>(notifier: &Notifier<T>, addr: usize, len: usize) -> bool {
     ///     let range = notifier.range();
     ///     addr >= range.start && addr <= range.end && len <= range.end - addr
@@ -597,7 +601,7 @@ impl<T: Operations> Notifier<T> {
         self.inner.get()
     }
 
-    /// Takes up a read of the address space that C code began.
+    /// Continues a read of the address space that C code began.
     ///
     /// # Safety
     ///
@@ -614,11 +618,11 @@ impl<T: Operations> Notifier<T> {
 
     /// Begins to read the address space.
     ///
-    /// What is looked up from here on is valid under the lock that [`Seq::lock`] returns, if it
-    /// returns it.
+    /// Pages that are looked up from here on are valid under the lock, if [`Seq::lock`] returns the
+    /// lock.
     ///
-    /// It sleeps while an invalidation of the notifier is in progress, so it must not be called
-    /// in a callback, nor with a lock held that callbacks take.
+    /// It sleeps while an invalidation of the notifier is in progress. Callers must not call it in
+    /// a callback, nor hold a lock of the callbacks.
     ///
     /// Equivalent to the C function [`mmu_interval_read_begin()`].
     ///
@@ -634,10 +638,11 @@ impl<T: Operations> Notifier<T> {
         }
     }
 
-    /// Takes up a read of the address space that began earlier.
+    /// Continues a read of the address space that began earlier.
     ///
-    /// The result is worth what the [`Seq`] was that `stamp` is from: whatever was looked up since
-    /// *that* began is valid if it is validated now. There may have been others in between.
+    /// The result is equivalent to the [`Seq`] that `stamp` came from: pages that were looked up
+    /// since that read began are valid if they are validated now. Other reads may have come in
+    /// between.
     ///
     /// Returns [`None`] if `stamp` is from another notifier.
     ///

@@ -43,14 +43,14 @@ use core::{
 
 /// The callbacks of a [`Notifier`].
 ///
-/// Each callback that is left out costs nothing. See the [module](self) for the context in which
-/// they run.
+/// A callback that is left out costs nothing. See the [parent module](super) for the context in
+/// which they run.
 ///
 /// Implementations must have `start` and `try_start` or neither, and no `end` without them: the
 /// pages are freed by the time that `end` is called. A notifier with an `end` cannot refuse: after
-/// a refusal the core calls the ends of all notifiers that have one, and none of them can tell
-/// whose start it was that refused. And one with `arch_invalidate` has neither `start` nor `end`.
-/// All of that is checked when the driver is compiled.
+/// a refusal the core calls the ends of all notifiers that have one, and no `end` knows which start
+/// refused. A notifier with `arch_invalidate` has neither `start` nor `end`. The compiler checks
+/// all of these rules.
 #[vtable]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no callbacks for a list notifier",
@@ -58,10 +58,10 @@ use core::{
     note = "the trait `Operations` of interval notifiers is another"
 )]
 pub trait Operations: Send + Sync + Sized + 'static {
-    /// What [`try_start`](Operations::try_start) may answer.
+    /// The error that [`try_start`](Operations::try_start) may return.
     type Refusal: Refusal;
 
-    /// Checks which callbacks an implementation has, when that is compiled.
+    /// Checks the callbacks of an implementation, when it is compiled.
     const VTABLE_CHECK: () = {
         assert!(
             Self::HAS_START == Self::HAS_TRY_START,
@@ -83,25 +83,25 @@ pub trait Operations: Send + Sync + Sized + 'static {
         );
     };
 
-    /// The address space is going away, or the notifier is being removed.
+    /// Releases the memory, because the address space or the notifier goes away.
     ///
-    /// The device must not use the memory from here on: its pages are freed when the callback has
-    /// returned. It may sleep.
+    /// When it returns, the device must not use the memory any more: the pages are then freed. It
+    /// may sleep.
     ///
-    /// It is called when the last user of the address space is gone, and when the [`Notifier`]
-    /// is dropped before that. If the two happen at the same time it is called **twice, possibly
-    /// at the same time**.
+    /// It is called when the last user of the address space is gone, and when the [`Notifier`] is
+    /// dropped earlier. If the two happen at the same time, it is called **twice, possibly at the
+    /// same time**.
     ///
     /// Called by the C functions `exit_mmap()` and `mmu_notifier_unregister()`.
     fn release(&self) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The mapping of `range` is about to change.
+    /// Starts an invalidation of `range`, whose mapping is about to change.
     ///
-    /// When it returns the device must have stopped using the pages of the range, and must not
-    /// start again before the matching [`end`](Operations::end). It may sleep, with the
-    /// limitations that the [module](self) lists.
+    /// When it returns, the device must have stopped using the pages of the range, and must not
+    /// start again before the matching [`end`](Operations::end). It may sleep, with the limitations
+    /// in the [parent module](super).
     ///
     /// Corresponds to `invalidate_range_start` of a range that is blockable.
     fn start(&self, range: Range<'_>) {
@@ -109,14 +109,14 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The mapping of `range` is about to change, and the caller cannot wait.
+    /// Starts an invalidation of `range`, for a caller that cannot wait.
     ///
-    /// Like [`start`](Operations::start), but must not block: locks may only be tried for. If that
-    /// is not enough to do the work it is refused, and the caller leaves the memory alone.
+    /// Like [`start`](Operations::start), but it must not block: it can take a lock only by a
+    /// trylock. If it refuses, the caller leaves the memory alone.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](super::WouldBlock) if the work could not be done without blocking.
+    /// [`WouldBlock`](super::WouldBlock) if the work would block.
     ///
     /// Corresponds to `invalidate_range_start` of a range that is not blockable.
     fn try_start(&self, range: Range<'_>, nb: &NonBlockGuard) -> Result<(), Self::Refusal> {
@@ -124,13 +124,13 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The mapping of `range` has changed.
+    /// Ends an invalidation of `range`, whose mapping has changed.
     ///
     /// It is called for every [`start`](Operations::start) and
-    /// [`try_start`](Operations::try_start), also if another notifier refused and the change did
-    /// not take place, but **not** if the registration is dropped in between: what counts starts
-    /// against ends belongs into the data of the registration, which goes with it, or has to be put
-    /// right when that is dropped. Starts and ends of several ranges overlap.
+    /// [`try_start`](Operations::try_start), even if another notifier refused and the change did
+    /// not take place. But it is **not** called if the notifier is dropped in between. So keep a
+    /// count of starts and ends in the data of the notifier, or correct the count when the notifier
+    /// is dropped. Starts and ends of several ranges overlap.
     ///
     /// It is called after blocking and non-blocking starts alike, so it must not block.
     ///
@@ -140,9 +140,10 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Whether the device has used the memory in `range` since it was last asked, and forget it.
+    /// Returns whether the device has used the memory in `range` since the last call, and clears
+    /// this state.
     ///
-    /// The device must not go on using what it cached of the answer.
+    /// The device must drop its cached copy of this state.
     ///
     /// It may be called with the page table lock held, so it must not block.
     ///
@@ -152,8 +153,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Like [`clear_flush_young`](Operations::clear_flush_young), but the device may go on using
-    /// what it cached.
+    /// Like [`clear_flush_young`](Operations::clear_flush_young), but the device may keep its
+    /// cached copy.
     ///
     /// Corresponds to `clear_young`.
     fn clear_young(&self, range: ops::Range<usize>, nb: &NonBlockGuard) -> bool {
@@ -161,7 +162,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Whether the device has used the page at `addr`, without forgetting it.
+    /// Returns whether the device has used the page at `addr`, without clearing this state.
     ///
     /// It may be called with the page table lock held, so it must not block.
     ///
@@ -171,13 +172,13 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The CPUs' TLBs are flushed for `range`.
+    /// Flushes the device's TLB for `range`, like the TLBs of the CPUs.
     ///
-    /// Only for a device that walks the page tables of the CPU, instead of `start` and `end`. When
-    /// it returns the device must not use what it cached of them.
+    /// It is only for a device that walks the page tables of the CPU, instead of `start` and `end`.
+    /// When it returns, the device must not use cached entries of these page tables.
     ///
-    /// The range may be within the kernel's addresses, and ends with [`usize::MAX`] if there is no
-    /// telling where. The address space may have no users.
+    /// The range may be within the kernel's addresses, and ends with [`usize::MAX`] if its end is
+    /// unknown. The address space may have no users.
     ///
     /// It is called with the page table lock held, so it must not block.
     ///
@@ -190,14 +191,14 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
 /// A notifier for every change in an address space.
 ///
-/// It keeps the address space's `struct mm_struct`, but not its users: the address space is
-/// torn down as if the notifier was not there, after [`Operations::release`].
+/// It keeps the address space's `struct mm_struct`, but not its users: the address space is torn
+/// down as if there was no notifier, after [`Operations::release`].
 ///
-/// Dereferences to the data that it was created with.
+/// Dereferences to the data of the driver.
 ///
 /// Dropping it sleeps until the callbacks have returned. The device must have stopped using the
-/// memory before, which it can be made to in [`Operations::release`]: the data is dropped at last,
-/// when nobody tells it about changes any more.
+/// memory by then, at the latest in [`Operations::release`]: after the drop, no callback reports a
+/// change, and the data is dropped last.
 ///
 /// # Invariants
 ///
@@ -227,7 +228,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///     }, //
 /// };
 ///
-/// /// Counts the bytes that are invalidated in an address space.
+/// /// Counts the invalidated bytes of an address space.
 /// struct Counter(Atomic<usize>);
 ///
 /// impl Counter {
@@ -268,7 +269,7 @@ pub struct Notifier<T: Operations> {
     _module: ModuleRef,
 }
 
-/// A list notifier as the C side knows it, with the data that its callbacks are for.
+/// The C object of a list notifier, with the data of its callbacks.
 #[pin_data]
 pub(super) struct Subscription<T: Operations> {
     #[pin]
@@ -279,8 +280,8 @@ pub(super) struct Subscription<T: Operations> {
 
 // SAFETY: A notifier may be unregistered by any task, and `T: Send`.
 unsafe impl<T: Operations> Send for Subscription<T> {}
-// SAFETY: The only things that a shared reference gives access to are `data`, with `T: Sync`, and
-// the mm of `inner`, which does not change while it is registered.
+// SAFETY: A shared reference only gives access to `data`, with `T: Sync`, and the mm of `inner`,
+// which does not change while it is registered.
 unsafe impl<T: Operations> Sync for Subscription<T> {}
 
 /// Returns a callback, if the driver has one.
@@ -341,8 +342,8 @@ impl<T: Operations> Subscription<T> {
 
     /// # Safety
     ///
-    /// `inner` must be that of a `Self` that is registered, or is being registered or unregistered,
-    /// and that is valid for `'a`.
+    /// `inner` must be the one of a `Self` that is registered, or is being registered or
+    /// unregistered, and is valid for `'a`.
     #[inline]
     unsafe fn data<'a>(inner: *mut bindings::mmu_notifier) -> &'a T {
         // SAFETY: By the caller's contract it is that of a valid `Self`. Only shared references to
@@ -384,7 +385,7 @@ impl<T: Operations> Subscription<T> {
 
         match non_block(|nb| data.try_start(range, nb)) {
             Ok(()) => 0,
-            // Whatever refusal is possible means `WouldBlock`.
+            // The only possible refusal means `WouldBlock`.
             Err(_) => EAGAIN.to_errno(),
         }
     }
@@ -468,10 +469,10 @@ impl<T: Operations> Subscription<T> {
 impl<T: Operations> Notifier<T> {
     /// Registers a notifier for all of `mm`.
     ///
-    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
-    /// take may be held. The callbacks may run before it returns.
+    /// It sleeps and takes the `mmap_lock` of `mm`. Callers must hold neither this lock nor a lock
+    /// of the callbacks. The callbacks may run before it returns.
     ///
-    /// `data` is what `try_pin_init!` gives, or `Ok(value)` for a value that can be moved.
+    /// `data` is an initializer from `try_pin_init!`, or `Ok(value)` for a value that can be moved.
     ///
     /// Equivalent to the C function `mmu_notifier_register()`.
     ///
@@ -482,7 +483,7 @@ impl<T: Operations> Notifier<T> {
     /// - [`EINTR`] if a signal is pending for the current task.
     /// - [`ENODEV`] if there is no reference to the driver's module; see [`ModuleRef::get`].
     ///
-    /// When it fails no callback has run, and none will.
+    /// If it fails, no callback has run, and none will.
     pub fn new<'a>(
         mm: &'a MmWithUser,
         data: impl PinInit<T, Error> + 'a,
@@ -535,7 +536,7 @@ impl<T: Operations> Notifier<T> {
         // INVARIANT: If the initializer succeeds, it was registered in its last step. The pinned
         // drop below is the only one that unregisters it.
         try_pin_init!(&this in Self {
-            // If a later step fails, what is initialized first is dropped last.
+            // If a later step fails, the field initialized first is dropped last.
             _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
             subscription <- Subscription::new(ops, data),
             _: {
@@ -558,7 +559,7 @@ impl<T: Operations> Notifier<T> {
         }? Error)
     }
 
-    /// The address space that the notifier is registered for.
+    /// Returns the address space of the notifier.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
     ///
@@ -570,7 +571,7 @@ impl<T: Operations> Notifier<T> {
     ///     Operations, //
     /// };
     ///
-    /// /// Whether the process that the notifier was registered for still runs.
+    /// /// Returns whether the process of the notifier still runs.
     /// fn is_alive<T: Operations>(registration: &Notifier<T>) -> bool {
     ///     registration.mm().mmget_not_zero().is_some()
     /// }
@@ -594,7 +595,7 @@ impl<T: Operations> PinnedDrop for Notifier<T> {
         // SAFETY: `this` is valid, and the field is in bounds of it.
         let inner = Opaque::cast_into(unsafe { &raw const (*this).subscription.inner });
         // SAFETY: By the type invariant it is registered, so its `mm` is set and kept by the
-        // registration. The call waits for all callbacks, so that none uses `self` afterwards.
+        // registration. The call waits for all callbacks, so none uses `self` afterwards.
         unsafe { bindings::mmu_notifier_unregister(inner, (*inner).mm) };
     }
 }

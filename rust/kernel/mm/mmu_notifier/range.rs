@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an invalidation is about.
+//! The range of an invalidation, and its reason.
 
 use crate::{
     bindings,
@@ -14,9 +14,9 @@ use core::{
     ptr, //
 };
 
-/// The range of addresses that an invalidation is about.
+/// The range of addresses of an invalidation.
 ///
-/// Only exists while the callback runs that it is passed to.
+/// It exists only while its callback runs.
 ///
 /// Corresponds to the C type `struct mmu_notifier_range`.
 ///
@@ -34,7 +34,7 @@ use core::{
 ///     range.event() == Event::Unmap && range.start() <= buffer.start && buffer.end <= range.end()
 /// }
 ///
-/// /// The number of bytes of `buffer` that are affected.
+/// /// Returns the number of affected bytes of `buffer`.
 /// fn affected(range: Range<'_>, buffer: &ops::Range<usize>) -> usize {
 ///     range.clip(buffer).len()
 /// }
@@ -42,13 +42,14 @@ use core::{
 ///
 /// # Invariants
 ///
-/// The `struct mmu_notifier_range` is initialized, but for `owner`, which is only initialized if
-/// `event` is `MMU_NOTIFY_MIGRATE` or `MMU_NOTIFY_EXCLUSIVE`. For `'a` it is not written to.
+/// The `struct mmu_notifier_range` is initialized, except for `owner`. The `owner` is initialized
+/// if `event` is `MMU_NOTIFY_MIGRATE` or `MMU_NOTIFY_EXCLUSIVE`. For `'a` the range is not written
+/// to.
 #[derive(Clone, Copy)]
 pub struct Range<'a>(&'a Opaque<bindings::mmu_notifier_range>);
 
 impl<'a> Range<'a> {
-    /// Creates a range from what the C side passes to a callback.
+    /// Creates a range from the C object that a callback gets.
     ///
     /// # Safety
     ///
@@ -65,14 +66,14 @@ impl<'a> Range<'a> {
         Self(unsafe { &*ptr.cast() })
     }
 
-    /// The first address of the range.
+    /// Returns the first address of the range.
     #[inline]
     pub fn start(&self) -> usize {
         // SAFETY: By the type invariant `start` is initialized and not written to.
         unsafe { (*self.0.get()).start }
     }
 
-    /// The end of the range: the first address behind it.
+    /// Returns the end of the range: the first address behind it.
     ///
     /// It is [`usize::MAX`] for the whole address space, see [`Event::Release`].
     #[inline]
@@ -81,28 +82,28 @@ impl<'a> Range<'a> {
         unsafe { (*self.0.get()).end }
     }
 
-    /// Returns the part of the range that is within `bounds`.
+    /// Returns the part of the range within `bounds`.
     ///
-    /// If the two have nothing in common it is empty, and still lies within `bounds`.
+    /// If the two have no address in common, the part is empty, and still lies within `bounds`.
     #[inline]
     pub fn clip(&self, bounds: &ops::Range<usize>) -> ops::Range<usize> {
-        // Within the bounds even if the range is not, so that a table may be indexed with it.
+        // The result is within the bounds even if the range is not, so it can index a table.
         let start = self.start().max(bounds.start).min(bounds.end);
         let end = self.end().min(bounds.end).max(start);
 
         start..end
     }
 
-    /// Whether the range and `bounds` have an address in common.
+    /// Returns whether the range and `bounds` have an address in common.
     #[inline]
     pub fn overlaps(&self, bounds: &ops::Range<usize>) -> bool {
         !self.clip(bounds).is_empty()
     }
 
-    /// The pages of `bounds` that the range touches, as numbers of pages: addresses divided by
+    /// Returns the pages of `bounds` that the range touches, as page numbers: addresses divided by
     /// [`PAGE_SIZE`].
     ///
-    /// A page that only lies in the range, or in `bounds`, in part is one of them.
+    /// They include a page that is only partly in the range or in `bounds`.
     ///
     /// # Examples
     ///
@@ -113,7 +114,7 @@ impl<'a> Range<'a> {
     ///     page::PAGE_SIZE, //
     /// };
     ///
-    /// /// Stops using the pages of `bounds`, of which `table` has one entry each.
+    /// /// Stops using the pages of `bounds`; `table` has one entry for each.
     /// fn invalidate(table: &mut [usize], bounds: &ops::Range<usize>, range: Range<'_>) {
     ///     let first = bounds.start / PAGE_SIZE;
     ///
@@ -135,7 +136,7 @@ impl<'a> Range<'a> {
         first..part.end.div_ceil(PAGE_SIZE)
     }
 
-    /// Why the range is invalidated.
+    /// Returns the reason of the invalidation.
     #[inline]
     pub fn event(&self) -> Event {
         // SAFETY: By the type invariant `event` is initialized and not written to.
@@ -199,10 +200,10 @@ impl fmt::Debug for Range<'_> {
     }
 }
 
-/// Why a range is invalidated.
+/// The reason of an invalidation.
 ///
-/// A driver may treat every event like [`Event::Clear`], or like [`Event::Unmap`] if it also wants
-/// to get rid of what it knows about the range.
+/// A driver may treat every event like [`Event::Clear`]. At [`Event::Unmap`] it can also free its
+/// own data about the range.
 ///
 /// Corresponds to the C type `enum mmu_notifier_event`.
 ///
@@ -215,7 +216,7 @@ impl fmt::Debug for Range<'_> {
 ///     id: u32,
 /// }
 ///
-/// /// Whether the driver of `device` is itself migrating the pages, and so knows about it.
+/// /// Returns whether the driver of `device` itself migrates the pages.
 /// fn is_own_migration(event: Event, device: &Device) -> bool {
 ///     matches!(event, Event::Migrate(owner) if owner.is(device))
 /// }
@@ -231,35 +232,35 @@ pub enum Event {
     ///
     /// All non-blocking invalidations are of this kind.
     Clear,
-    /// The protection of the range changes, and that of its mapping with it, by `mprotect(2)`.
+    /// The protection of the range and of its mapping changes, by `mprotect(2)`.
     ProtectionVma,
-    /// The protection of pages changes, but not that of their mapping, for example because they
-    /// become copy-on-write.
+    /// The protection of pages changes, but their mapping does not, for example because they become
+    /// copy-on-write.
     ProtectionPage,
-    /// Page table entries are write-protected in order to see which pages are written to.
+    /// Page table entries are write-protected, to detect writes to pages.
     SoftDirty,
     /// The address space has lost its last user and is torn down.
     ///
     /// Only interval notifiers get this event, for the range `0..usize::MAX`.
     Release,
-    /// Pages are migrated to or from memory of a device.
+    /// Pages are migrated to or from device memory.
     Migrate(Owner),
     /// Pages are made exclusive to a device.
     Exclusive(Owner),
-    /// An event that this abstraction does not know.
+    /// An event unknown to this abstraction.
     Other(c_uint),
 }
 
-/// On whose behalf pages are migrated or made exclusive.
+/// The owner of an invalidation, which migrates pages or makes them exclusive.
 ///
-/// It tells a driver its own doing from that of another. See [`Event`] for an example.
+/// With the owner, a driver recognizes its own invalidations. See [`Event`] for an example.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Owner(pub(in crate::mm) usize);
 
 impl Owner {
-    /// Returns the owner that is named by the address of `object`.
+    /// Returns the owner with the address of `object`.
     ///
-    /// That has to be a type with a size, as others do not have an address of their own.
+    /// The object must have a size, because others do not have an address of their own.
     ///
     /// # Examples
     ///
@@ -282,8 +283,8 @@ impl Owner {
         Self(ptr::from_ref(object).addr())
     }
 
-    /// Whether this is the owner that the driver named by the address of `object`, for example as
-    /// the owner of its device memory.
+    /// Returns whether this is the owner with the address of `object`. For example, `object` may be
+    /// the owner of the driver's device memory.
     #[inline]
     pub fn is<T>(&self, object: &T) -> bool {
         *self == Self::of(object)
@@ -292,7 +293,7 @@ impl Owner {
 
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the address, which is nobody's business in a log.
+        // A log must not contain the address.
         f.write_str("Owner(..)")
     }
 }

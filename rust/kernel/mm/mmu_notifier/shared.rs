@@ -2,9 +2,8 @@
 
 //! List notifiers that are shared by all users of an address space.
 //!
-//! A driver that keeps one object per process, whoever of the process opens its device, need not
-//! look for that object itself: [`Registry::get`] finds the one that belongs to an address space,
-//! or creates it.
+//! Some drivers have one object per process, for all files that the process opens.
+//! [`Registry::get`] finds the object of an address space, or creates it.
 //!
 //! # Examples
 //!
@@ -28,7 +27,7 @@
 //!     }, //
 //! };
 //!
-//! /// What the driver knows of a process.
+//! /// The driver's data about a process.
 //! struct Process {
 //!     /// Whether it still runs.
 //!     alive: Atomic<bool>,
@@ -51,7 +50,7 @@
 //!
 //! static PROCESSES: Registry<Process> = new_registry!(Process);
 //!
-//! /// Called when the device is opened; the file keeps what it returns.
+//! /// Called when the device is opened; the file keeps the reference.
 //! fn open(mm: &MmWithUser) -> Result<Ref<Process>> {
 //!     PROCESSES.get(mm)
 //! }
@@ -99,13 +98,13 @@ use core::{
     }, //
 };
 
-/// What a [`Registry`] has one of for each address space.
+/// An object of a [`Registry`], which has one for each address space.
 ///
 /// The callbacks are those of [`Operations`], with two differences:
 ///
 /// - [`Operations::release`] is called once at most, when the address space loses its last user,
-///   and not at all if the last [`Ref`] is gone before. So what the device uses of the memory has
-///   to be given up by then.
+///   and not at all if the last [`Ref`] is gone before. So the device must stop using the memory
+///   before the last [`Ref`] is dropped.
 /// - It is dropped some time after the last [`Ref`], in a work item of its own. Its destructor may
 ///   sleep.
 pub trait Object: Operations {
@@ -119,7 +118,7 @@ pub trait Object: Operations {
     fn new(mm: &MmWithUser) -> impl PinInit<Self, Error>;
 }
 
-/// A kind of object of which there is one for each address space that has any.
+/// A kind of object, with at most one object for each address space.
 ///
 /// It is created by [`new_registry!`]. Two registries never share an object, even if their objects
 /// are of the same type.
@@ -156,8 +155,8 @@ pub use new_registry;
 
 /// The callbacks of a [`Registry`].
 ///
-/// The C side tells the kinds of objects apart by the address of their callbacks. So that is not
-/// that of a constant, which has no address of its own, but that of a `static`.
+/// The C side distinguishes the kinds of objects by the address of their callbacks. So the
+/// callbacks are in a `static`: a constant has no address of its own.
 ///
 /// # Invariants
 ///
@@ -172,7 +171,7 @@ pub struct Kind<T: Object> {
 /// The part of a [`Kind`] that does not depend on the type of its objects.
 struct Table {
     ops: bindings::mmu_notifier_ops,
-    /// Queues the work item of an object that is not used any more, which drops the object.
+    /// Queues the work item that drops an unused object.
     free: unsafe fn(*mut bindings::mmu_notifier),
 }
 
@@ -238,10 +237,10 @@ impl<T: Object> Kind<T> {
     }
 }
 
-/// Has an object dropped.
+/// Queues the work item that drops an object.
 ///
-/// This is in the kernel itself, and the work item, which keeps the module of the object, might be
-/// through before it returns.
+/// This function is in the kernel itself: the work item keeps the module of the object, but may end
+/// before the function returns.
 ///
 /// # Safety
 ///
@@ -261,7 +260,7 @@ unsafe extern "C" fn free_notifier(subscription: *mut bindings::mmu_notifier) {
     unsafe { (table.free)(subscription) };
 }
 
-/// An object, and what it takes to drop it.
+/// An object, and the work item that drops it.
 ///
 /// # Invariants
 ///
@@ -296,7 +295,7 @@ impl<T: Object> Shared<T> {
 
         KBox::try_pin_init(
             try_pin_init!(Self {
-                // If a later step fails, what is initialized first is dropped last.
+                // If a later step fails, the field initialized first is dropped last.
                 //
                 // INVARIANT: The table is in its `Kind`.
                 _module: ModuleRef::get(ptr::from_ref(ops).addr())?,
@@ -327,7 +326,7 @@ impl<T: Object> Shared<T> {
 
 /// The queue of the work items that drop objects.
 ///
-/// It is not one of the system's, because [`synchronize`] flushes it.
+/// It is not one of the system's workqueues, because [`synchronize`] flushes it.
 static QUEUE: SetOnce<&'static Queue> = SetOnce::new();
 
 impl<T: Object> Registry<T> {
@@ -337,10 +336,10 @@ impl<T: Object> Registry<T> {
         Self(kind)
     }
 
-    /// Gets the object of an address space, which is created if need be.
+    /// Gets the object of an address space, and creates it if there is none.
     ///
-    /// It sleeps and takes the `mmap_lock` of `mm`, so neither that lock nor one that the callbacks
-    /// take may be held.
+    /// It sleeps and takes the `mmap_lock` of `mm`. Callers must hold neither this lock nor a lock
+    /// of the callbacks.
     ///
     /// Equivalent to the C function `mmu_notifier_get()`.
     ///
@@ -373,7 +372,7 @@ impl<T: Object> Registry<T> {
         // SAFETY: `table` is valid, and the field is in bounds of it.
         let ops = unsafe { &raw const (*table).ops };
         // SAFETY: The mmap lock is held for writing, the address space has users, and the table is
-        // `'static`. Its callbacks may be called for what its `alloc_notifier` returns.
+        // `'static`. Its callbacks may be called for the object from its `alloc_notifier`.
         let subscription = unsafe { bindings::mmu_notifier_get_locked(ops, mmap.mm().as_raw()) };
         let subscription = from_err_ptr(subscription)?;
 
@@ -408,7 +407,7 @@ impl<T: Object> Registry<T> {
 ///     Ref, //
 /// };
 ///
-/// /// Whether the process still runs.
+/// /// Returns whether the process still runs.
 /// fn is_alive<T: Object>(process: &Ref<T>) -> bool {
 ///     process.mm().mmget_not_zero().is_some()
 /// }
@@ -425,7 +424,7 @@ unsafe impl<T: Object> Send for Ref<T> {}
 unsafe impl<T: Object> Sync for Ref<T> {}
 
 impl<T: Object> Ref<T> {
-    /// The address space of the object.
+    /// Returns the address space of the object.
     ///
     /// It may have lost its users; see [`Mm::mmget_not_zero`].
     #[inline]
@@ -458,10 +457,10 @@ impl<T: Object> Drop for Ref<T> {
     }
 }
 
-/// Waits until the objects whose last [`Ref`] is gone have been dropped.
+/// Waits until all objects without a [`Ref`] have been dropped.
 ///
-/// A driver that gives up its last reference when a file is closed may call it there, if it is to
-/// be possible to unload the module at once.
+/// For example, a driver that drops its last reference when a file is closed can call it there. The
+/// module can then be unloaded without a delay.
 ///
 /// It sleeps, and must not be called in a callback, nor by the destructor of an object.
 ///

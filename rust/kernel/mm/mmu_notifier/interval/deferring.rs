@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interval notifiers whose refusals are made good.
+//! Interval notifiers that invalidate refused ranges later.
 
 use super::{
     Notifier,
@@ -37,16 +37,16 @@ use core::{
     ptr, //
 };
 
-/// An interval notifier that makes its refusals good.
+/// An interval notifier that invalidates a refused range later.
 ///
-/// A driver often has to wait before it can let go: for a lock, for a fence, for a TLB flush. The
-/// OOM reaper cannot wait. So the driver refuses, and the reaper tries again, ten times in a
-/// second. With a plain [`Notifier`] the driver is no closer to letting go the second time than the
-/// first.
+/// A driver often has to wait before it can give memory back, for example for a lock, a fence or a
+/// TLB flush. The OOM reaper cannot wait. So the driver refuses, and the reaper tries again, ten
+/// times in a second. With a plain [`Notifier`], the driver is as far from its goal the second time
+/// as it was the first time.
 ///
-/// This one has a work item. For each range that [`Operations::try_invalidate`] refuses, it calls
-/// [`Operations::invalidate`] soon afterwards, in a task that nobody waits for. That callback waits
-/// as long as it must. The next try of the reaper finds the lock free and the device idle:
+/// This notifier has a work item. For each range that [`Operations::try_invalidate`] refuses, the
+/// work item soon calls [`Operations::invalidate`]. No task waits for the work item, so the
+/// callback can wait. The next try of the reaper finds the lock free and the device idle:
 ///
 /// ```text
 ///  OOM reaper                          work item
@@ -57,28 +57,27 @@ use core::{
 ///  try_invalidate() lets go
 /// ```
 ///
-/// While the work item has not finished with a range, the notifier refuses that range by itself.
-/// [`Operations::try_invalidate`] is not called, so that it cannot mistake a table that is already
-/// empty for a device that has already stopped.
+/// While the work item has not finished with a range, the notifier refuses that range by itself. It
+/// does not call [`Operations::try_invalidate`], which could find an empty table and assume that
+/// the device has stopped.
 ///
 /// The work item invalidates as the core does: readers wait in [`Notifier::read_begin`] until it
-/// has finished, and a read that began earlier fails to validate. What a reader enters afterwards
-/// is removed by the next try of the reaper.
+/// has finished, and a read that began earlier fails to validate. If a reader enters a page
+/// afterwards, the next try of the reaper removes it.
 ///
 /// A refusal allocates no memory, and the work item makes progress when there is none. If several
-/// ranges are refused before it begins, it invalidates the smallest range that has all of them: an
-/// invalidation of too much costs faults, and nothing else.
+/// ranges are refused before it begins, it invalidates the smallest range around all of them:
+/// invalidating too much only costs faults.
 ///
-/// Dereferences to a [`Notifier`], and is used like one. A type that has two passes invalidates in
-/// one here.
+/// Dereferences to a [`Notifier`], and is used like one. A type with two passes has only one here.
 ///
 /// Dropping it stops the work item, and waits for it if it runs. Otherwise it is like dropping a
 /// [`Notifier`].
 ///
 /// # Examples
 ///
-/// The shortest driver that can be reaped: it has no non-blocking way to stop its device, and only
-/// lets the reaper have what is gone already.
+/// The shortest driver that can be reaped. It has no non-blocking way to stop its device, so it
+/// refuses until the work item has removed the pages.
 ///
 /// ```
 /// use kernel::{
@@ -166,10 +165,10 @@ pub struct DeferringNotifier<T: Operations<Refusal = WouldBlock>> {
     deferral: Deferral,
 }
 
-/// The work item that makes refusals good.
+/// The work item that invalidates refused ranges.
 ///
-/// It does not depend on the driver, so that its function is in the kernel itself. The text of a
-/// module only runs in the callbacks, for which the notifier has a reference to the module.
+/// It does not depend on the driver, so its function is in the kernel itself. The text of a module
+/// only runs in the callbacks, for which the notifier has a reference to the module.
 ///
 /// # Invariants
 ///
@@ -184,11 +183,11 @@ struct Deferral {
     refused: SpinLock<Refused>,
 }
 
-/// The ranges that are to be made good.
+/// The ranges of the work item.
 struct Refused {
-    /// What was refused since the work item began.
+    /// The range that was refused since the work item began.
     waiting: Option<ops::Range<usize>>,
-    /// What the work item invalidates.
+    /// The range that the work item invalidates.
     running: Option<ops::Range<usize>>,
     /// Whether the notifier is being dropped.
     stopped: bool,
@@ -238,7 +237,7 @@ impl Deferral {
             || refused.running.as_ref().is_some_and(overlaps)
     }
 
-    /// Has the work item make the refusal of `range` good.
+    /// Queues the work item to invalidate `range`, which was refused.
     ///
     /// It does not sleep.
     ///
@@ -251,8 +250,8 @@ impl Deferral {
         if refused.stopped {
             return;
         }
-        // What the work item is invalidating already needs no second time. If pages are entered
-        // behind it, the next try finds them, and is refused again.
+        // The range of the running work item needs no second time. If pages are entered behind it,
+        // the next try finds them, and is refused again.
         let covers =
             |other: &ops::Range<usize>| other.start <= range.start && range.end <= other.end;
         if refused.running.as_ref().is_some_and(covers) {
@@ -262,8 +261,8 @@ impl Deferral {
             Some(other) => range.start.min(other.start)..range.end.max(other.end),
             None => range,
         });
-        // Under the lock, so that nothing is queued once it is stopped. If it is queued already it
-        // has not taken the range yet. The registration has seen to it that there is a queue.
+        // The lock prevents queueing after `stop()`. If the work item is queued already, it has not
+        // taken the range yet. The registration created the queue.
         if let Some(queue) = QUEUE.copy() {
             // CAST: `Queue` is transparent.
             let queue = ptr::from_ref(queue).cast_mut().cast();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Invalidations: the tokens that callbacks are passed, and the evidence that they return.
+//! Invalidations: the tokens that callbacks get, and the evidence that they return.
 
 use super::{
     super::{
@@ -31,10 +31,10 @@ use core::{
     }, //
 };
 
-/// Evidence that an invalidation was dealt with.
+/// Evidence that an invalidation was handled.
 ///
-/// The lifetime is that of one call of a callback, and is invariant, so that the evidence of one
-/// call does not do for another.
+/// The lifetime is one call of a callback. It is invariant, so the evidence of one call is not
+/// accepted from another.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ use core::{
 ///     sync::lock::mutex::MutexBackend, //
 /// };
 ///
-/// /// Counts the bytes that are invalidated.
+/// /// Counts the invalidated bytes.
 /// fn invalidate<'op, T>(op: Invalidation<'op, T>) -> Invalidated<'op>
 /// where
 ///     T: Operations<State = usize, Backend = MutexBackend>,
@@ -63,16 +63,16 @@ use core::{
 pub struct Invalidated<'op>(Part<'op>);
 
 impl Invalidated<'_> {
-    /// Returns the part of the notifier's range that is invalidated, in bytes.
+    /// Returns the invalidated part of the notifier's range, in bytes.
     ///
-    /// Like [`Pending::range`], for use under the lock. What is calculated before the lock is taken
-    /// is in vain if it is not free, and has to be kept while it is taken.
+    /// Like [`Pending::range`], for use under the lock. A result from before the lock is wasted if
+    /// the lock is not free, and needs a register while it is taken.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
         self.0.range()
     }
 
-    /// Returns the pages of the notifier's range that are invalidated.
+    /// Returns the invalidated pages of the notifier's range.
     ///
     /// Like [`Pending::pages`], for use under the lock.
     #[inline]
@@ -81,7 +81,7 @@ impl Invalidated<'_> {
     }
 }
 
-/// The part of a notifier's range that is invalidated.
+/// The invalidated part of a notifier's range.
 ///
 /// # Invariants
 ///
@@ -93,7 +93,7 @@ struct Part<'op> {
     _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
 }
 
-// SAFETY: What is read of the two does not change for `'op`, and may be read by any task.
+// SAFETY: The fields that are read of the two do not change for `'op`, and may be read by any task.
 unsafe impl Send for Part<'_> {}
 // SAFETY: As above.
 unsafe impl Sync for Part<'_> {}
@@ -104,7 +104,7 @@ impl Part<'_> {
         // SAFETY: By the type invariant the notifier has its range.
         let bounds = unsafe { bounds(self.notifier.get()) };
 
-        // By the type invariant the two have an address in common, so that both ends lie within the
+        // By the type invariant the two have an address in common, so both ends lie within the
         // bounds, and `Range::clip()` would check too much.
         self.range.start().max(bounds.start)..self.range.end().min(bounds.end)
     }
@@ -123,7 +123,7 @@ pub type Locked<'op, T> = (
     Invalidated<'op>,
 );
 
-/// An invalidation that has not been dealt with yet, and may wait.
+/// An invalidation that has not been handled yet, and may wait.
 ///
 /// Dereferences to [`Pending`], which has its range and event. See [`Operations::invalidate`].
 ///
@@ -153,7 +153,7 @@ pub type Locked<'op, T> = (
 #[must_use = "an invalidation has to be dealt with"]
 pub struct Invalidation<'op, T: Operations>(pub(super) Pending<'op, T>);
 
-/// An invalidation that has not been dealt with yet, and must not wait.
+/// An invalidation that has not been handled yet, and must not wait.
 ///
 /// Dereferences to [`Pending`], which has its range and event. See [`Operations::try_invalidate`].
 ///
@@ -169,7 +169,7 @@ pub struct Invalidation<'op, T: Operations>(pub(super) Pending<'op, T>);
 ///     WouldBlock, //
 /// };
 ///
-/// /// Deals with an invalidation if the lock is free and the device idle.
+/// /// Handles an invalidation if the lock is free and the device idle.
 /// fn try_invalidate<'op, T: Operations>(
 ///     op: TryInvalidation<'op, T>,
 ///     is_idle: impl FnOnce(&T::State) -> bool,
@@ -200,8 +200,7 @@ impl<'op, T: Operations> Deref for TryInvalidation<'op, T> {
     }
 }
 
-/// The part that [`Invalidation`] and [`TryInvalidation`] have in common: what is invalidated, and
-/// why.
+/// The common part of [`Invalidation`] and [`TryInvalidation`]: the range, and the reason.
 ///
 /// # Examples
 ///
@@ -214,7 +213,8 @@ impl<'op, T: Operations> Deref for TryInvalidation<'op, T> {
 ///     Event, //
 /// };
 ///
-/// /// Returns whether all of the notifier's range is unmapped, so that it can be dropped soon.
+/// /// Returns whether all of the notifier's range is unmapped, and the notifier can be dropped
+/// /// soon.
 /// fn is_gone<T: Operations>(op: &Pending<'_, T>, len: usize) -> bool {
 ///     op.event() == Event::Unmap && op.range().len() == len
 /// }
@@ -235,8 +235,8 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// # Safety
     ///
     /// `interval_sub` must be the `inner` of a [`Notifier<T>`] that is registered or is being
-    /// registered, and that the core is calling for `range` with the sequence number `seq`. All of
-    /// that must hold for `'op`.
+    /// registered, and the core must be calling it for `range` with the sequence number `seq`. All
+    /// of this must hold for `'op`.
     #[inline]
     pub(super) unsafe fn from_raw(
         interval_sub: *mut bindings::mmu_interval_notifier,
@@ -255,18 +255,18 @@ impl<'op, T: Operations> Pending<'op, T> {
         }
     }
 
-    /// Returns the part of the notifier's range that is invalidated, in bytes.
+    /// Returns the invalidated part of the notifier's range, in bytes.
     ///
-    /// It is never empty, and lies within [`Notifier::range`], so that the driver need not clip it.
+    /// It is never empty, and lies within [`Notifier::range`], so callers need not clip it.
     #[inline]
     pub fn range(&self) -> ops::Range<usize> {
         self.part().range()
     }
 
-    /// Returns the pages of the notifier's range that are invalidated, as page numbers: addresses
-    /// divided by [`PAGE_SIZE`].
+    /// Returns the invalidated pages of the notifier's range, as page numbers: addresses divided by
+    /// [`PAGE_SIZE`].
     ///
-    /// They include a page that is invalidated only in part.
+    /// They include a page that is only partly invalidated.
     #[inline]
     pub fn pages(&self) -> ops::Range<usize> {
         self.part().pages()
@@ -278,7 +278,7 @@ impl<'op, T: Operations> Pending<'op, T> {
         self.range.event()
     }
 
-    /// Returns the range of the invalidation itself, which may be larger than that of the notifier.
+    /// Returns the range of the invalidation itself, which may be larger than the notifier's range.
     #[inline]
     pub fn unclipped_range(&self) -> Range<'op> {
         self.range
@@ -290,7 +290,7 @@ impl<'op, T: Operations> Pending<'op, T> {
         self.range.is_blockable()
     }
 
-    /// Returns whether the driver brought the invalidation about.
+    /// Returns whether the driver caused the invalidation.
     #[inline]
     pub(super) fn is_own(&self) -> bool {
         self.range
@@ -315,13 +315,13 @@ impl<'op, T: Operations> Pending<'op, T> {
         self.notifier
     }
 
-    /// Has the driver deal with an invalidation that may wait.
+    /// Calls the driver for an invalidation that may wait.
     #[inline]
     pub(super) fn invalidate(self) {
         let _: Invalidated<'_> = self.notifier.data.invalidate(Invalidation(self));
     }
 
-    /// Has the driver deal with an invalidation that must not wait; whether it did.
+    /// Calls the driver for an invalidation that must not wait, and returns whether it succeeded.
     #[inline]
     pub(super) fn try_invalidate(self) -> bool {
         non_block(|nb| {
@@ -335,9 +335,9 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// Publishes the invalidation to readers.
     #[inline]
     fn publish(self, _guard: &Guard<'op, T::State, T::Backend>) -> Invalidated<'op> {
-        // What `mmu_interval_set_seq()` does, which is to be called with the lock of the notifier
-        // held: the callers have just taken the guard from `Notifier::user_lock()`. The write is
-        // volatile because `mmu_interval_read_begin()` reads it without that lock.
+        // The write of `mmu_interval_set_seq()`, which needs the lock of the notifier: the callers
+        // have just taken the guard from `Notifier::user_lock()`. The write is volatile because
+        // `mmu_interval_read_begin()` reads the number without this lock.
         //
         // SAFETY: By the type invariants the notifier is registered, and the core is calling it
         // with this sequence number.
@@ -350,7 +350,7 @@ impl<'op, T: Operations> Pending<'op, T> {
 impl<'op, T: Operations> Invalidation<'op, T> {
     /// Takes the lock, and publishes the invalidation to readers.
     ///
-    /// The pages have to be removed before the lock is released.
+    /// Callers must remove the pages before they release the lock.
     #[doc(alias = "mmu_interval_set_seq")]
     #[inline]
     pub fn lock(self) -> Locked<'op, T> {
@@ -364,12 +364,12 @@ impl<'op, T: Operations> Invalidation<'op, T> {
 impl<'op, T: Operations> TryInvalidation<'op, T> {
     /// Takes the lock if it is free, and then publishes the invalidation to readers.
     ///
-    /// The pages have to be removed before the lock is released.
+    /// Callers must remove the pages before they release the lock.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`] if somebody holds the lock. The invalidation is not published then, and can
-    /// only be refused.
+    /// [`WouldBlock`] if the lock is held. The invalidation is then not published, and callers can
+    /// only refuse it.
     #[doc(alias = "mmu_interval_set_seq")]
     #[inline]
     pub fn try_lock(self) -> Result<Locked<'op, T>, WouldBlock> {

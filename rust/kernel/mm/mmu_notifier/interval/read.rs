@@ -24,9 +24,9 @@ use crate::{
 };
 use core::ptr;
 
-/// The error of a read that an invalidation came in between.
+/// The error of a read that an invalidation overtook.
 ///
-/// The whole read has to be done again, beginning with [`Notifier::read_begin`].
+/// The driver must repeat the whole read, beginning with [`Notifier::read_begin`].
 ///
 /// See [`Seq::validate`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Retry;
 ///     Operations, //
 /// };
 ///
-/// /// Looks up pages one by one, and calls `f` when those that were looked up are valid.
+/// /// Looks up pages one by one, and calls `f` when all of them are valid.
 /// fn with_pages<T: Operations>(
 ///     notifier: &Notifier<T>,
 ///     look_up: impl Fn(usize) -> Result,
@@ -77,14 +77,14 @@ pub struct Seq<'a, T: Operations> {
     pub(super) seq: usize,
 }
 
-/// When a read of the address space began, to be kept.
+/// The time at which a read of the address space began, to be stored.
 ///
-/// A driver that stores the pages that it looked up, and wants to know much later whether they are
-/// still valid, stores a stamp with them. [`Notifier::resume`] makes a [`Seq`] of it again.
+/// A driver may store pages, and check much later whether they are still valid. It stores a stamp
+/// with the pages, and [`Notifier::resume`] turns the stamp into a [`Seq`] again.
 ///
 /// Two stamps of one notifier are equal if no invalidation was published in between.
 ///
-/// It outlives its notifier, and then is of no use: it is never taken for that of another.
+/// It may outlive its notifier, but is useless then: it is never valid for another notifier.
 ///
 /// # Examples
 ///
@@ -133,7 +133,7 @@ pub struct Stamp {
 }
 
 impl<'a, T: Operations> Seq<'a, T> {
-    /// When the read began, to be kept.
+    /// Returns the time at which the read began, to be stored.
     #[inline]
     pub fn stamp(&self) -> Stamp {
         // INVARIANT: By the type invariant.
@@ -143,16 +143,15 @@ impl<'a, T: Operations> Seq<'a, T> {
         }
     }
 
-    /// Takes the lock, and validates what was read.
+    /// Takes the lock, and validates the read.
     ///
-    /// Returns [`None`], with the lock released, if an invalidation came in between. Then the
-    /// whole read has to be done again, beginning with [`Notifier::read_begin`].
+    /// Returns [`None`], with the lock released, if an invalidation came in between. Callers must
+    /// then repeat the whole read, beginning with [`Notifier::read_begin`].
     ///
-    /// What was read stays valid for as long as the lock is held, because invalidations need the
-    /// lock, and to be found by those that come later it has to be stored in the state that the
-    /// lock protects.
+    /// The pages stay valid for as long as the lock is held, because invalidations need the lock.
+    /// Store the pages in the state of the lock, where later invalidations find them.
     ///
-    /// It sleeps if taking the lock does.
+    /// It sleeps if taking the lock sleeps.
     #[doc(alias = "mmu_interval_read_retry")]
     #[must_use = "if unused, the lock will be immediately unlocked"]
     #[inline]
@@ -163,18 +162,18 @@ impl<'a, T: Operations> Seq<'a, T> {
         unsafe { self.is_valid() }.then_some(guard)
     }
 
-    /// Validates what was read, under the lock of the notifier, which is held already.
+    /// Validates the read under the lock of the notifier, which is held already.
     ///
-    /// This is for several notifiers that share their lock: take it with the [`Seq::lock`] of one
-    /// of them, and validate the others under it. What is true of that guard is then true of all.
+    /// This is for several notifiers with one lock: take the lock with the [`Seq::lock`] of one
+    /// notifier, and validate the others under it. That one guard then protects all of them.
     ///
     /// It does not sleep.
     ///
     /// # Errors
     ///
-    /// [`Retry`] if an invalidation came in between, or if `guard` is that of another lock. The
-    /// latter is a mistake of the driver, which another try does not mend: with `CONFIG_LOCKDEP` it
-    /// is reported.
+    /// [`Retry`] if an invalidation came in between, or if `guard` belongs to another lock. The
+    /// latter is a mistake of the driver, and another try fails, too. With `CONFIG_LOCKDEP` it is
+    /// reported.
     ///
     /// # Examples
     ///
@@ -184,7 +183,7 @@ impl<'a, T: Operations> Seq<'a, T> {
     ///     Operations, //
     /// };
     ///
-    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid.
+    /// /// Calls `f` when the reads of both notifiers are valid.
     /// fn with_both<T: Operations>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&mut T::State))
     /// where
     ///     T::State: Unpin,
@@ -228,25 +227,24 @@ impl<'a, T: Operations> Seq<'a, T> {
     /// The lock of the notifier must be held, at least for reading.
     #[inline]
     unsafe fn is_valid(&self) -> bool {
-        // What `mmu_interval_read_retry()` asks.
+        // The check of `mmu_interval_read_retry()`.
         //
         // SAFETY: By the type invariant of `Notifier` it is registered. By the caller's contract
         // the lock is held under which the number is written.
         unsafe { (*self.notifier.inner.get()).invalidate_seq == self.seq }
     }
 
-    /// Whether what was read is known to have been invalidated, as far as that can be seen without
-    /// the lock.
+    /// Returns whether the read is known to be invalid, without the lock.
     ///
-    /// `true` means that [`Seq::lock`] would return [`None`], so that the read may as well be begun
-    /// again. `false` means nothing.
+    /// `true` means that [`Seq::lock`] would return [`None`], so callers can begin the read again.
+    /// `false` means nothing.
     ///
     /// It does not sleep.
     #[doc(alias = "mmu_interval_check_retry")]
     #[inline]
     pub fn check_retry(&self) -> bool {
-        // What `mmu_interval_check_retry()` asks. The read is volatile because callbacks may write
-        // at the same time.
+        // The check of `mmu_interval_check_retry()`. The read is volatile because callbacks may
+        // write at the same time.
         //
         // SAFETY: By the type invariant of `Notifier` it is registered.
         let seq =
@@ -260,10 +258,10 @@ impl<'a, T: Operations<Backend = RwSemaphoreBackend>> Seq<'a, T>
 where
     T::State: Sync,
 {
-    /// Takes the lock for reading, and validates what was read.
+    /// Takes the lock for reading, and validates the read.
     ///
-    /// Like [`Seq::lock`], for drivers that use what they looked up more often than they change
-    /// the state that the lock protects.
+    /// Like [`Seq::lock`], for drivers that use the pages more often than they change the state of
+    /// the lock.
     ///
     /// # Examples
     ///
@@ -276,8 +274,8 @@ where
     ///     sync::lock::rwsem::RwSemaphoreBackend, //
     /// };
     ///
-    /// /// Calls `f` when what was looked up in the ranges of both notifiers is valid. Others may
-    /// /// do the same at the same time.
+    /// /// Calls `f` when the reads of both notifiers are valid. Other readers may do the same at
+    /// /// the same time.
     /// fn with_both<T>(a: &Notifier<T>, b: &Notifier<T>, f: impl FnOnce(&T::State))
     /// where
     ///     T: Operations<Backend = RwSemaphoreBackend, State: Sync>,
@@ -304,7 +302,7 @@ where
         unsafe { self.is_valid() }.then_some(guard)
     }
 
-    /// Validates what was read, under the lock of the notifier, which is held for reading already.
+    /// Validates the read under the lock of the notifier, which is held for reading already.
     ///
     /// Like [`Seq::validate`].
     ///
@@ -319,7 +317,7 @@ where
     }
 }
 
-/// Reports that a driver validates a read under a lock that is not that of the notifier.
+/// Reports a driver that validates a read under another lock than the notifier's.
 ///
 /// Once is enough: the driver tries again, and fails again.
 #[cfg(CONFIG_LOCKDEP)]

@@ -37,13 +37,13 @@ use core::{
 
 /// The callbacks of a notifier that invalidates in two passes.
 ///
-/// Where one change in an address space concerns many notifiers, the core calls [`start`] of all of
-/// them, and then [`finish`] of all of them. A driver that has to wait for its device, for example
-/// until a TLB is flushed, gives the order in the first pass and waits in the second, and so waits
-/// once instead of once for each notifier.
+/// If one change in an address space concerns many notifiers, the core calls [`start`] of all of
+/// them, and then [`finish`] of all of them. A driver may have to wait for its device, for example
+/// until a TLB is flushed. It gives the order in the first pass and waits in the second. So it
+/// waits once, instead of once for each notifier.
 ///
-/// Only invalidations that may wait have two passes. One that must not is dealt with by
-/// [`Operations::try_invalidate`] at once.
+/// Only invalidations that may wait have two passes. For the others, [`Operations::try_invalidate`]
+/// is called.
 ///
 /// Corresponds to `invalidate_start` and `invalidate_finish` of the C type
 /// `struct mmu_interval_notifier_ops`.
@@ -78,7 +78,7 @@ use core::{
 ///     pages: Mutex<usize>,
 /// }
 ///
-/// /// The order to flush the TLB of the device, which was given.
+/// /// An order to flush the TLB of the device.
 /// struct Flush;
 ///
 /// impl Flush {
@@ -133,28 +133,28 @@ use core::{
     label = "has no `mmu_notifier::interval::TwoPass`"
 )]
 pub trait TwoPass: Operations {
-    /// What the second pass has to know of the first.
+    /// The token that the first pass leaves for the second.
     type Token: 'static;
 
-    /// Pages of the notifier's range are about to change.
+    /// Starts to invalidate pages of the notifier's range.
     ///
-    /// Like [`Operations::invalidate`], but the device may go on using the pages until
-    /// [`finish`](TwoPass::finish) has returned, which is called with the token. Without a token
-    /// it is not called, and all has to be done here.
+    /// Like [`Operations::invalidate`], but the device may continue to use the pages until
+    /// [`finish`](TwoPass::finish) has returned. `finish` is called with the token. Without a token
+    /// it is not called, and this callback must do all of the work.
     ///
-    /// It may sleep, but should not: that is for the second pass.
+    /// It may sleep, but should not: the second pass is for waiting.
     ///
     /// It is not called if the notifier is between the two passes of another invalidation.
-    /// [`Operations::invalidate`] is then called instead, so that no memory is needed for a second
+    /// [`Operations::invalidate`] is then called instead, because there is no memory for a second
     /// token.
     fn start<'op>(
         &'op self,
         op: Invalidation<'op, Self>,
     ) -> (Invalidated<'op>, Option<Self::Token>);
 
-    /// All notifiers that the invalidation concerns have been called.
+    /// Finishes the invalidation, after the first pass of all notifiers that it concerns.
     ///
-    /// When it returns the device must have stopped using the pages. Until then no reader gets
+    /// When it returns, the device must have stopped using the pages. Until then no reader gets
     /// beyond [`Notifier::read_begin`].
     ///
     /// It is called by the task that called [`start`](TwoPass::start), in the same context, and
@@ -166,7 +166,7 @@ pub trait TwoPass: Operations {
 ///
 /// Dereferences to a [`Notifier`], and is used like one.
 ///
-/// Its memory is that of the [`Notifier`], and of one token.
+/// It has the memory of a [`Notifier`], and of one token.
 ///
 /// # Examples
 ///
@@ -211,7 +211,7 @@ unsafe impl<T: TwoPass> Send for TwoPassNotifier<T> {}
 // created it.
 unsafe impl<T: TwoPass> Sync for TwoPassNotifier<T> {}
 
-/// What is between the two passes of an invalidation.
+/// The state between the two passes of an invalidation.
 ///
 /// # Invariants
 ///
@@ -297,7 +297,7 @@ impl<T: TwoPass> TwoPassNotifier<T> {
         // SAFETY: By the caller's contract `interval_sub` is the `inner` of a `Notifier`.
         let notifier = unsafe { Notifier::<T>::from_inner(interval_sub) };
 
-        // SAFETY: By the caller's contract that is the `notifier` of a `Self`, whose fields are
+        // SAFETY: By the caller's contract it is the `notifier` of a `Self`, whose fields are
         // initialized before it is registered, and to which there are only shared references until
         // it is removed.
         unsafe { &*container_of!(notifier, Self, notifier) }
