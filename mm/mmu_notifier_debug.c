@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Put MMU notifiers through the OOM reaper's kind of invalidation all the time,
- * and count what they do.
+ * Call MMU notifiers like the OOM reaper at every invalidation, and count their
+ * calls.
  */
 
 #include <linux/debugfs.h>
@@ -19,7 +19,7 @@
 #endif
 #define MODULE_PARAM_PREFIX "mmu_notifier."
 
-/* One in so many blockable invalidations is tried first; with 0 none is. */
+/* One in N blockable invalidations is tried first; 0 means none. */
 unsigned int mmu_notifier_try_first = 1;
 EXPORT_SYMBOL_IF_KUNIT(mmu_notifier_try_first);
 module_param_named(try_first, mmu_notifier_try_first, uint, 0644);
@@ -35,9 +35,9 @@ bool mn_debug_try_first(const struct mmu_notifier_range *range)
 }
 
 /*
- * The tables of callbacks, each known by its first callback. An entry is never
- * given back: the next driver that gets the address of one that is gone begins
- * with zeroes.
+ * The tables of callbacks, each identified by its first callback. An entry is
+ * never freed. If a driver gets the address of an unloaded one, its entry
+ * begins with zeroes.
  */
 #define TABLE_BITS 8
 
@@ -54,7 +54,7 @@ static struct mn_table *mn_table(void *fn)
 {
 	u32 at = hash_ptr(fn, TABLE_BITS);
 
-	/* It has no callback that is called. */
+	/* The table has no such callback. */
 	if (!fn)
 		return NULL;
 
@@ -65,7 +65,7 @@ static struct mn_table *mn_table(void *fn)
 		if (!old || old == fn)
 			return table;
 	}
-	/* Full; this one is not counted. */
+	/* The array is full, and this callback is not counted. */
 	return NULL;
 }
 
@@ -122,7 +122,7 @@ static int mmu_notifier_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(mmu_notifier);
 
-/* Another module may come to stand where this one did. */
+/* Another module may get the addresses of this one. */
 static int mn_debug_module(struct notifier_block *self, unsigned long state,
 			   void *data)
 {

@@ -2,8 +2,8 @@
 /*
  * KUnit tests for mm/hmm.c
  *
- * Each test has an address space of its own, and maps into it what the fault
- * handlers below provide.
+ * Each test has its own address space, and maps memory with the fault handlers
+ * below.
  */
 #include <kunit/test.h>
 #include <linux/anon_inodes.h>
@@ -18,7 +18,7 @@
 
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 
-/* What a mapping does when it is accessed, and how often it was. */
+/* The fault handler of a mapping, and the number of its faults. */
 struct test_mapping {
 	struct mmu_interval_notifier notifier;
 	unsigned long addr;
@@ -88,7 +88,7 @@ static const struct file_operations special_fops = {
 	.mmap = special_mmap,
 };
 
-/* Gets no page, unless the mapping has one. */
+/* Fault in no page, unless the mapping has one. */
 static vm_fault_t futile_fault(struct vm_fault *vmf)
 {
 	struct test_mapping *mapping = vmf->vma->vm_private_data;
@@ -182,7 +182,7 @@ static struct hmm_range pages(struct test_mapping *mapping, unsigned long first,
 	return range;
 }
 
-/* What hmm_range_fault() reports for @npages from the page @first on. */
+/* Check that hmm_range_fault() reports @npages from the page @first on. */
 static int range_fault(struct test_mapping *mapping, unsigned long first,
 		       unsigned long npages, unsigned long *pfns,
 		       unsigned long flags)
@@ -197,7 +197,7 @@ static int range_fault(struct test_mapping *mapping, unsigned long first,
 	return ret;
 }
 
-/* The first of so many page frames that have no struct page, or 0. */
+/* Return the first of @count page frames without a struct page, or 0. */
 static unsigned long frames_without_pages(unsigned long frames)
 {
 	unsigned long first, pfn;
@@ -232,7 +232,7 @@ static void check_special(struct kunit *test, unsigned int order)
 		kunit_skip(test, "no huge faults");
 	KUNIT_EXPECT_EQ(test, mapping->faults, 1);
 
-	/* It is there now. */
+	/* The page is present now. */
 	KUNIT_EXPECT_EQ(test, 0, range_fault(mapping, 0, npages, pfns, 0));
 	for (int i = 0; i < npages; i++)
 		KUNIT_EXPECT_EQ(test, pfns[i], HMM_PFN_ERROR);
@@ -270,7 +270,9 @@ static void allow_huge(struct kunit *test, struct test_mapping *mapping)
 	KUNIT_ASSERT_NOT_NULL(test, vma);
 }
 
-/* That pages @first and following are those of @head, mapped as one. */
+/*
+ * Check that the pages from @first on are those of @head, mapped in one piece.
+ */
 static void expect_huge(struct kunit *test, unsigned long first,
 			const unsigned long pfns[2], unsigned long head,
 			bool write)
@@ -342,7 +344,7 @@ static void fatal_signal_ends_retries(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapping->faults, 3);
 }
 
-/* The walk would not fault any more. */
+/* The walk does not fault any more. */
 static void fatal_signal_ends_the_last_retry(struct kunit *test)
 {
 	struct test_mapping *mapping = map(test, PAGE_SIZE, &futile_fops);
@@ -377,7 +379,7 @@ static void fatal_signal_ends_faults(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapping->faults, 3);
 }
 
-/* A task that is killed can still look at what is there. */
+/* A killed task can still look at present pages. */
 static void fatal_signal_is_not_for_snapshots(struct kunit *test)
 {
 	struct test_mapping *mapping = map(test, PAGE_SIZE, NULL);
@@ -395,7 +397,7 @@ static void fatal_signal_is_not_for_snapshots(struct kunit *test)
 }
 
 #if defined(CONFIG_ARM64) || defined(CONFIG_ADDRESS_MASKING)
-/* Elsewhere addresses have no tags. */
+/* Other architectures have no tags. */
 #define HAVE_TAGS
 
 /* Return @addr with a tag that this address space allows. */
@@ -404,7 +406,7 @@ static unsigned long tagged(unsigned long addr)
 #ifdef CONFIG_ARM64
 	return addr | 0x5UL << 56;
 #else
-	/* As with LAM, which the CPU need not have: the kernel does it. */
+	/* Like LAM, but in the kernel: the CPU need not have it. */
 	current->mm->context.untag_mask = ~GENMASK(62, 57);
 	return addr | BIT(60);
 #endif
@@ -428,7 +430,10 @@ static void tagged_address_is_made_exclusive(struct kunit *test)
 	folio_unlock(folio);
 	folio_put(folio);
 
-	/* The notifier was called, and is again for the fault that takes it back. */
+	/*
+	 * The notifier was called. The fault that takes the page back calls it
+	 * again.
+	 */
 	KUNIT_EXPECT_TRUE(test,
 			  mmu_interval_read_retry(&mapping->notifier, seq));
 	KUNIT_EXPECT_EQ(test, 0, range_fault(mapping, 0, 1, &pfn, 0));

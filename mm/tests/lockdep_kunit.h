@@ -2,9 +2,9 @@
 /*
  * For KUnit tests that provoke a report of lockdep
  *
- * Lockdep is off after a report, until the next boot. So a test provokes one
- * only if it is the only test of the boot: kunit.filter_glob=SUITE.TEST. Each
- * test first does the same without what is reported, in every boot.
+ * Lockdep is off after a report, until the next boot. So a test provokes a
+ * report only if it is the only test of the boot: kunit.filter_glob=SUITE.TEST.
+ * In every boot, each test first runs its silent variant.
  */
 #ifndef _MM_TESTS_LOCKDEP_KUNIT_H
 #define _MM_TESTS_LOCKDEP_KUNIT_H
@@ -29,7 +29,7 @@ static inline bool lockdep_kunit_is_alone(struct kunit *test, const char *suite)
 	return found;
 }
 
-/* Expect that lockdep had no reason for a report yet, and that @fn is one. */
+/* Expect no report of lockdep until now, and one from @fn. */
 static inline void lockdep_kunit_expect(struct kunit *test, const char *suite,
 					const char *report, void (*fn)(void *),
 					void *data)
@@ -38,7 +38,7 @@ static inline void lockdep_kunit_expect(struct kunit *test, const char *suite,
 	if (!lockdep_kunit_is_alone(test, suite))
 		return;
 
-	/* For what judges the kernel log. */
+	/* Announce the report to readers of the kernel log. */
 	pr_info("expect-report: 1 WARNING: %s\n", report);
 	fn(data);
 	pr_info("expect-report: end\n");

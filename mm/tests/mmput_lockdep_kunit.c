@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for what lockdep reports of MMU notifiers that can wait for the
+ * KUnit tests for lockdep reports about MMU notifiers that can wait for the
  * exit of an address space, or at its exit
  *
- * The user that they drop is never the last one: the report must not depend on
- * that. See lockdep_kunit.h for when something is reported at all.
+ * They never drop the last user: the report must not depend on it. See
+ * lockdep_kunit.h for when a test provokes a report at all.
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
@@ -21,12 +21,15 @@ MODULE_LICENSE("GPL");
 #if defined(CONFIG_PROVE_LOCKING) && !defined(MODULE)
 
 struct test_context {
-	/* An address space that stays, and a notifier that can be removed. */
+	/* A permanent address space, and a removable notifier. */
 	struct mm_struct *other;
 	struct mmu_interval_notifier other_interval;
 	bool removed;
 
-	/* One that is invalidated and exits, and what its callbacks do. */
+	/*
+	 * An address space that is invalidated and exits, and the work of its
+	 * callbacks.
+	 */
 	struct mmu_interval_notifier interval;
 	struct mmu_notifier list;
 	struct work_struct work;
@@ -106,7 +109,7 @@ static void put_async(struct test_context *ctx)
 	mmput_async(ctx->other);
 }
 
-/* For a work item that is done flush_work() does not wait, as lockdep sees. */
+/* flush_work() does not wait for a completed work item, and lockdep knows. */
 static struct test_context *flushed_context(struct work_struct *work)
 {
 	struct test_context *ctx = container_of(work, struct test_context, work);
@@ -145,7 +148,7 @@ static void flush_put_async(struct test_context *ctx)
 	run_and_flush(ctx);
 }
 
-/* Does not wait, as nothing is invalidated there. */
+/* This does not wait, because there is no invalidation. */
 static void remove_other(struct test_context *ctx)
 {
 	mmu_interval_notifier_remove(&ctx->other_interval);
@@ -186,7 +189,7 @@ static void invalidate_and_exit(void *data)
 #define RECURSIVE	"possible recursive locking detected"
 #define CIRCULAR	"possible circular locking dependency detected"
 
-/* Have a callback do what is not reported, and then what is. */
+/* Run the silent variant in a callback, and then the reported one. */
 static void expect(struct kunit *test, const char *report,
 		   void (**in)(struct test_context *ctx),
 		   void (*silent)(struct test_context *ctx),

@@ -116,7 +116,7 @@ static const struct mmu_notifier_ops list_ops = {
 	.invalidate_range_end = list_end,
 };
 
-/* Who refuses can't have an end. */
+/* A notifier that refuses cannot have an end. */
 static int refuser_start(struct mmu_notifier *sub,
 			 const struct mmu_notifier_range *range)
 {
@@ -148,7 +148,7 @@ static void expect_calls(struct kunit *test, struct calls *calls,
 	KUNIT_EXPECT_EQ(test, calls->may_block, may_block);
 }
 
-/* Each callback has been called that often. */
+/* Check the number of calls of each callback. */
 static void expect_all(struct kunit *test, int must_not_block, int may_block)
 {
 	struct context *ctx = test->priv;
@@ -173,7 +173,7 @@ static void all_are_called_again_after_a_refusal(struct kunit *test)
 
 	ctx->interval_refuses = true;
 	invalidate(ctx);
-	/* The one that was refused has its end, too. */
+	/* The refused invalidation is ended, too. */
 	expect_all(test, 1, 1);
 }
 
@@ -201,7 +201,7 @@ static void nonblocking_is_not_tried_twice(struct kunit *test)
 				PAGE_SIZE);
 
 	err = mmu_notifier_invalidate_range_start_nonblock(&range);
-	/* Or the notifiers could not be removed. */
+	/* Otherwise the notifiers could not be removed. */
 	if (!err)
 		mmu_notifier_invalidate_range_end(&range);
 

@@ -2,12 +2,11 @@
 /*
  * KUnit tests for mm/mmu_notifier.c
  *
- * Each test has an address space of its own, in which nothing is mapped, so
- * that all invalidations are those of the test. They are not tried first, see
+ * Each test has its own address space without mappings, so only the test
+ * invalidates. The invalidations are not tried first, see
  * CONFIG_DEBUG_MMU_NOTIFIER.
  *
- * Tasks that wait can wait forever if a test fails. What they use is then not
- * freed.
+ * If a test fails, its tasks may wait forever. Their memory is then not freed.
  */
 #include <kunit/test.h>
 #include <linux/atomic.h>
@@ -24,7 +23,7 @@
 
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
 
-/* Only a test that fails waits that long. */
+/* Only a failing test waits for so long. */
 #define PATIENCE	(60 * HZ)
 
 struct test_context {
@@ -33,7 +32,7 @@ struct test_context {
 	unsigned int try_first;	/* invalidations, before the test */
 };
 
-/* What a notifier refuses. */
+/* The invalidations that a notifier refuses. */
 enum refusal {
 	NOTHING,
 	NEXT_NONBLOCKING,
@@ -41,7 +40,7 @@ enum refusal {
 	EVERYTHING,
 };
 
-/* An interval notifier, and what its callbacks were given. */
+/* An interval notifier, and the arguments of its callbacks. */
 struct test_interval {
 	struct mmu_interval_notifier sub;
 	struct mmu_interval_notifier_finish finish;
@@ -57,7 +56,7 @@ struct test_interval {
 	struct mmu_notifier_range range;
 };
 
-/* A list notifier, and how often its callbacks were called. */
+/* A list notifier, and the number of calls of its callbacks. */
 struct test_list {
 	struct mmu_notifier sub;
 	struct test_context *ctx;
@@ -210,7 +209,7 @@ static const struct mmu_notifier_ops list_ops = {
 	.test_young = list_test_young,
 };
 
-/* Who refuses can't have an end. */
+/* A notifier that refuses cannot have an end. */
 static const struct mmu_notifier_ops refusing_ops = {
 	.invalidate_range_start = list_start,
 };
@@ -224,7 +223,9 @@ static const struct mmu_notifier_ops flush_and_start_ops = {
 	.invalidate_range_start = list_start,
 };
 
-/* An interval notifier for the pages from @first up to, without, @end. */
+/*
+ * Insert an interval notifier for the pages from @first up to, without, @end.
+ */
 static struct test_interval *insert(struct kunit *test, unsigned long first,
 				    unsigned long end,
 				    const struct mmu_interval_notifier_ops *ops)
@@ -267,7 +268,7 @@ static void list_unregister(struct test_list *list)
 	kfree(list);
 }
 
-/* An invalidation of the pages from @first up to, without, @end. */
+/* Begin an invalidation of the pages from @first up to, without, @end. */
 static struct mmu_notifier_range pages(struct kunit *test, unsigned long first,
 				       unsigned long end)
 {
@@ -332,7 +333,9 @@ static struct waiter *run(struct kunit *test, int (*fn)(void *),
 	return waiter;
 }
 
-/* Whether the function sleeps, as soon as it either does so or has returned. */
+/*
+ * Wait until the function sleeps or has returned, and return whether it sleeps.
+ */
 static bool waits(struct waiter *waiter)
 {
 	while (!completion_done(&waiter->done)) {
@@ -344,7 +347,7 @@ static bool waits(struct waiter *waiter)
 	return false;
 }
 
-/* Returns what the function returned, if anything. */
+/* Wait for the function, and return its result, if any. */
 static unsigned long expect_returned(struct kunit *test, struct waiter *waiter)
 {
 	unsigned long seq;
@@ -545,12 +548,12 @@ static void inserted_while_others_invalidate(struct kunit *test)
 	struct test_interval *interval;
 	struct waiter *waiter;
 
-	/* Nobody was called, so the tree may change. */
+	/* No notifier was called, so the tree may change. */
 	mmu_notifier_invalidate_range_start(&range);
 	interval = insert(test, 0, 1, &interval_ops);
 	KUNIT_EXPECT_EQ(test, interval->called, 0);
 
-	/* The range is taken for one that includes it. */
+	/* The core treats the range as one that includes it. */
 	waiter = run(test, read_begin_fn, interval);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	invalidate(test, 0, 1);
@@ -598,7 +601,7 @@ static void deferred_insert_is_removed(struct kunit *test)
 
 	mmu_notifier_invalidate_range_start(&range);
 	interval = insert(test, 0, 1, &interval_ops);
-	/* Nothing has to end for that. */
+	/* No invalidation has to end first. */
 	waiter = run(test, remove_fn, interval);
 	expect_returned(test, waiter);
 	mmu_notifier_invalidate_range_end(&range);
@@ -644,12 +647,12 @@ static void interval_refuses(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, interval->called, 1);
-	/* The list is called all the same, and ended at once. */
+	/* The list notifier is called in any case, and ended at once. */
 	KUNIT_EXPECT_LT(test, interval->order, list->order);
 	KUNIT_EXPECT_EQ(test, list->started, 1);
 	KUNIT_EXPECT_EQ(test, list->ended, 1);
 
-	/* There is no end of it that one could wait for. */
+	/* It has no end to wait for. */
 	waiter = run(test, remove_fn, interval);
 	expect_returned(test, waiter);
 
@@ -752,7 +755,7 @@ static void list_refuses_before_others(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 
-	/* All are called, and all that started are ended. */
+	/* All are called, and all started ones are ended. */
 	KUNIT_EXPECT_LT(test, first->order, refuses->order);
 	KUNIT_EXPECT_LT(test, refuses->order, last->order);
 	KUNIT_EXPECT_EQ(test, first->started, 1);
@@ -816,7 +819,9 @@ static void list_refusal_of_a_blockable_range_is_warned_of(struct kunit *test)
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
 	}
 
-	/* The caller does not see it, and so it is still under way. */
+	/*
+	 * The caller does not see the refusal, so the invalidation continues.
+	 */
 	waiter = run(test, read_begin_fn, interval);
 	KUNIT_EXPECT_TRUE(test, waits(waiter));
 	KUNIT_EXPECT_EQ(test, list->ended, 0);
@@ -879,7 +884,7 @@ static void unwinding_is_in_a_section(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			mmu_notifier_invalidate_range_start_nonblock(&range));
 	KUNIT_EXPECT_EQ(test, list->ended, 1);
-	/* That of the end, which came last. */
+	/* This is the warning of the end, which came last. */
 	KUNIT_EXPECT_EQ(test, list->sections, expected);
 	KUNIT_EXPECT_EQ(test, sections(), 0);
 
@@ -963,7 +968,7 @@ static void release_at_exit(struct kunit *test)
 	struct waiter *waiter;
 
 	interval->two_passes = true;
-	/* Tests may look at it later. */
+	/* A test may check it later. */
 	mmgrab(mm);
 	mmput(mm);
 	ctx->mm = NULL;
@@ -1012,7 +1017,7 @@ static void young_is_any_or_the_first(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, first->asked, 2);
 	KUNIT_EXPECT_EQ(test, last->asked, 1);
 
-	/* Who clears has to ask all. */
+	/* To clear, the core must call all notifiers. */
 	KUNIT_EXPECT_TRUE(test, mmu_notifier_clear_young(mm, 0, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test,
 			  mmu_notifier_clear_flush_young(mm, 0, PAGE_SIZE));
@@ -1049,7 +1054,7 @@ static void flush_and_start_exclude_each_other(struct kunit *test)
 	}
 }
 
-/* What is shared with the free callback, which can be late. */
+/* Data shared with the free callback, which can be late. */
 static struct {
 	atomic_t left;
 	struct completion freeing;
@@ -1069,7 +1074,7 @@ static void shared_free(struct mmu_notifier *sub)
 	u64 end = ktime_get_ns() + 100 * NSEC_PER_MSEC;
 
 	complete(&shared.freeing);
-	/* Longer than a grace period, which is no reason to return. */
+	/* Longer than a grace period, whose end is no reason to return. */
 	while (ktime_get_ns() < end)
 		cpu_relax();
 	kfree(sub);
@@ -1091,8 +1096,8 @@ static int shared_put(void *sub)
 static int shared_synchronize(void *unused)
 {
 	/*
-	 * Not before, or the grace period would be one that a worker of the
-	 * other CPU has to end, which it cannot while it is in the callback.
+	 * Not earlier: a worker of the other CPU would have to end the grace
+	 * period, and could not while it runs the callback.
 	 */
 	wait_for_completion_timeout(&shared.freeing, PATIENCE);
 	mmu_notifier_synchronize();
@@ -1106,8 +1111,8 @@ static void synchronize_waits_for_free(struct kunit *test)
 	struct mmu_notifier *sub, *again;
 
 	/*
-	 * The callbacks of call_srcu() can have a queue on each CPU. If they
-	 * have, then not before some grace periods have ended.
+	 * call_srcu() can have a queue of callbacks on each CPU. If it has,
+	 * this takes some grace periods.
 	 */
 	for (int i = 0; i < 8; i++)
 		list_unregister(list_register(test, &list_ops));
@@ -1224,7 +1229,7 @@ static void synchronize_in_callback(void *data)
 	mmu_notifier_invalidate_range_end(&range);
 }
 
-/* It waits for itself if a notifier was just put, which none was here. */
+/* It would wait for itself if a notifier had just been put. */
 static void synchronize_in_callback_is_reported(struct kunit *test)
 {
 	struct test_list *list = list_register(test, &list_ops);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A driver whose MMU notifier has to wait before it lets go of memory, for
- * tests of the OOM reaper and of process_mrelease(2).
+ * A driver with an MMU notifier that has to wait before it gives memory back,
+ * for tests of the OOM reaper and of process_mrelease(2).
  *
  * A letter written to /dev/slow_mmu_notifier is a command for the open file:
  *	m	the notifier is for the memory of the caller
@@ -52,7 +52,7 @@ struct slow_device {
 	atomic_t waited;
 };
 
-/* Returns whether the device has let go of the memory. */
+/* Returns whether the device has given the memory back. */
 static bool let_go(struct slow_device *dev,
 		   const struct mmu_notifier_range *range)
 {
@@ -68,7 +68,7 @@ static bool let_go(struct slow_device *dev,
 	atomic_fetch_inc_release(&dev->waited);
 	if (atomic_xchg(&dev->busy, 0))
 		msleep(wait_ms);
-	/* Idle, so that a long wait is not reported as a hung task. */
+	/* TASK_IDLE keeps a long wait from being reported as a hung task. */
 	wait_event_idle(dev->released, !READ_ONCE(dev->held));
 	atomic_dec(&dev->waiting);
 	return true;
