@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What MMU notifiers cost in C and in Rust: both are made to do the same, in
- * turns, several times. Each line of the log has the cost of one case for one
- * of them, in the unit of bench_clock().
+ * Measure the cost of MMU notifiers in C and in Rust: both are made to do the
+ * same, in turns, several times. Each line of the log has the cost of one case
+ * for one of them, in the unit of bench_clock().
  */
 
 #define pr_fmt(fmt) "bench: " fmt
@@ -68,7 +68,7 @@ struct side {
 };
 
 /**
- * struct layout - what there is when something is measured
+ * struct layout - the memory and the notifiers of a measurement
  * @bytes: bytes of memory that are mapped and invalidated
  * @hits: notifiers in it, one page each
  * @others: the other notifiers of the address space
@@ -80,7 +80,7 @@ struct layout {
 };
 
 /**
- * enum vary - what a case is measured with several numbers of
+ * enum vary - the quantity that a case varies
  * @NOTHING: it is measured once
  * @OTHERS: other notifiers of the address space
  * @SIZE_AND_HITS: bytes that are invalidated, and notifiers in them
@@ -88,7 +88,7 @@ struct layout {
 enum vary { NOTHING, OTHERS, SIZE_AND_HITS };
 
 /**
- * struct bench_case - something that is measured
+ * struct bench_case - an operation to measure
  * @name: its name in all results
  * @table: where it is shown: its cost without the core in "callbacks", all of
  *	it in "operations", by the number of intervals in "intervals"
@@ -96,8 +96,8 @@ enum vary { NOTHING, OTHERS, SIZE_AND_HITS };
  * @hits: notifiers in the memory that is invalidated, unless they vary
  * @work: what is measured
  * @vary: what varies
- * @before: what has to be done each time before @work
- * @after: what has to be done each time after it
+ * @before: the work before each @work
+ * @after: the work after each @work
  * @around: calls the function that it is passed
  * @once: @work can be done only once each time
  * @silent: no notifier is called, or each refuses

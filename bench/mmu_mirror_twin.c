@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver of samples/rust/rust_mmu_mirror.rs in C: the same device, as far
- * as it takes to look up pages, to read them and to let go of them. It lacks
- * writing, and the parameters to make it misbehave.
+ * The driver of samples/rust/rust_mmu_mirror.rs in C: the same device, with the
+ * code to look up pages, to read them and to give them back. It lacks writing,
+ * and the parameters to make it misbehave.
  */
 
 #include <linux/highmem.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The same drivers, written in C and in Rust: what bench.c does with either.
- * twin_rust.rs has the same structures.
+ * The same drivers, written in C and in Rust: the operations that bench.c runs
+ * with both. twin_rust.rs has the same structures.
  */
 #ifndef _BENCH_TWIN_H
 #define _BENCH_TWIN_H
@@ -16,7 +16,7 @@
  * @insert: registers a notifier at @slot, which has room for it; returns an
  *	error
  * @remove: undoes that
- * @work: the sum of what its callbacks were called for
+ * @work: the sum of the arguments of its callbacks
  *
  * The range ends before @end. Notifiers that are not for a range ignore it.
  */

@@ -138,8 +138,8 @@ static bool read(void *slot, void (*f)(void *arg), void *arg)
 }
 
 /*
- * An interval notifier with two passes. There is memory for one finish, which
- * an invalidation that begins before that does without.
+ * An interval notifier with two passes. There is memory for one finish. An
+ * invalidation that begins meanwhile has none.
  */
 struct two_pass {
 	struct interval interval;

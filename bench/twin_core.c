@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Drivers that do nothing: what they cost is what the core costs.
+ * Drivers that do nothing: their cost is the cost of the core.
  */
 
 #include <linux/mm.h>

@@ -2,7 +2,7 @@
 
 //! The drivers in Rust, as `twin_c.c` has them in C.
 //!
-//! What they count wraps, as it does there.
+//! Their counts wrap, like in C.
 
 use core::{
     convert::Infallible,
@@ -67,7 +67,7 @@ impl kernel::Module for TwinRust {
 
 /// An interval notifier, which may make its refusals good.
 ///
-/// A driver has either. As one type for both they would share what a driver compiles for itself.
+/// A driver has either. One type for both would share code that each driver compiles for itself.
 #[pin_data]
 struct Interval<const DEFERS: bool> {
     /// How many bytes were invalidated.
@@ -342,7 +342,7 @@ trait Slot: Sized {
     /// Registers a notifier.
     fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error>;
 
-    /// The sum of what its callbacks were called for.
+    /// Returns the sum of the arguments of its callbacks.
     fn work(&self) -> usize;
 }
 
@@ -463,7 +463,7 @@ impl Kind {
     }
 }
 
-/// What is to be called in the middle of something else, if anything.
+/// A function to call in the middle of another, if any.
 type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// # Safety

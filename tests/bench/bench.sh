@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The mirror driver in C and in Rust: what it costs, and how long it takes to
-# get the memory of a killed process back from it.
+# The mirror driver in C and in Rust: its cost, and the time to get the memory
+# of a killed process back.
 
 for who in c rust; do
 	case $who in

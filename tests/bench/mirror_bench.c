@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the mirror driver that is loaded costs.
+ * Measure the cost of the loaded mirror driver.
  *
  * usage: mirror_bench WHO
  *

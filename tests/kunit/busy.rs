@@ -144,7 +144,7 @@ mod tests {
     }
 }
 
-/// Tests that need a second CPU, or a clock that goes on without interrupts.
+/// Tests that need a second CPU, or a clock that continues without interrupts.
 #[cfg(CONFIG_SMP)]
 #[kunit_tests(rust_nonblock_busy_smp)]
 mod smp_tests {
@@ -170,7 +170,7 @@ mod smp_tests {
         safe fn nonblock_kunit_busy_section_irqs_off(ms: c_uint);
     }
 
-    /// A wait for a task that may wait for memory, and that nothing else reports; see
+    /// A wait for a task that may wait for memory, which no other check reports; see
     /// Documentation/mm/rust-nonblock.rst.
     #[test]
     fn busy_wait_is_seen() -> Result {

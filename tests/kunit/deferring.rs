@@ -51,7 +51,7 @@ mod tests {
         }, //
     };
 
-    /// What the drivers of a test have in common. Callbacks record, the test asserts.
+    /// The common part of the drivers of a test. Callbacks record, the test asserts.
     #[pin_data]
     struct Shared {
         /// The number of pages that the device uses.
@@ -62,7 +62,7 @@ mod tests {
         dropped: Atomic<i32>,
         /// The range of the last blocking invalidation.
         range: [Atomic<usize>; 2],
-        /// What the device has to do before it stops, if it takes that long.
+        /// The work of the device before it stops, if it is slow.
         #[pin]
         stopped: Completion,
         waits: Atomic<bool>,
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A driver that lets go without blocking of what is gone already, and of nothing else.
+    /// A driver that refuses until its pages are gone already.
     struct Driver(Arc<Shared>);
 
     impl Operations for Driver {
@@ -166,7 +166,7 @@ mod tests {
         n * PAGE_SIZE
     }
 
-    /// Tries as the OOM reaper does, without its pauses, until the driver lets go.
+    /// Tries like the OOM reaper, without its pauses, until the driver succeeds.
     fn reap(mm: &MmWithUser, start: usize, end: usize) -> bool {
         wait_until(|| kunit::try_invalidate(mm, start..end).is_ok())
     }
@@ -270,10 +270,10 @@ mod tests {
             shared.waiting.load(Relaxed) && shared.pages.try_lock().is_some_and(|pages| *pages == 0)
         });
         let called = shared.calls()[1];
-        // The table is empty, so that the driver would let go.
+        // The table is empty, so the driver would succeed.
         let inside = kunit::try_invalidate(&mm, page(3)..page(4));
         let overlapping = kunit::try_invalidate(&mm, page(3)..page(5));
-        // What was refused just now has to wait for the first to be done.
+        // The range that was refused just now must wait for the first one.
         let queued = kunit::try_invalidate(&mm, page(4)..page(5));
         let not_called = shared.calls()[1] == called;
         // The work item has nothing to do with these, and the driver is called.

@@ -3,8 +3,8 @@
  * User space interface of /dev/driver_waits, which is in Rust, and of
  * /dev/driver_waits_twin, which is the same in C.
  *
- * Each open file is a device that uses memory of one process, and a driver that
- * is slow to let go of it. All times are in milliseconds.
+ * Each open file is a device that uses memory of one process, and its driver is
+ * slow to give the memory back. All times are in milliseconds.
  */
 #ifndef _DRIVER_WAITS_H
 #define _DRIVER_WAITS_H
@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /**
- * struct driver_waits_use - memory, and how the driver lets go of it
+ * struct driver_waits_use - memory, and how the driver gives it back
  * @addr: the first address
  * @len: the number of bytes
  * @notifiers: the number of notifiers; each is for a part of the memory
@@ -39,9 +39,9 @@ struct driver_waits_use {
 #define DRIVER_WAITS_DEFERS	2
 
 /**
- * struct driver_waits_stats - what has happened
+ * struct driver_waits_stats - statistics
  * @in_use: parts that the device uses
- * @tries: how often all parts were to be let go of without blocking
+ * @tries: number of non-blocking invalidations of all parts
  * @refused: callbacks that refused
  * @blocking: callbacks that could wait
  * @held: whether the lock of the first notifier is held by DRIVER_WAITS_HOLD
@@ -61,8 +61,8 @@ struct driver_waits_stats {
 
 /*
  * Hold the lock of the first notifier, as a driver does that holds it over a
- * fault: until as many milliseconds after the first try as the argument says,
- * or until a signal.
+ * fault: until the first try plus the milliseconds of the argument, or until a
+ * signal.
  */
 #define DRIVER_WAITS_HOLD	_IO(DRIVER_WAITS_MAGIC, 0xa1)
 

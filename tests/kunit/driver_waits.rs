@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device whose driver cannot let go of memory at once.
+//! A device with a driver that cannot give memory back immediately.
 //!
 //! See `driver_waits.h` for the ioctls, and `driver_waits_twin.c` for the same in C.
 
@@ -88,7 +88,7 @@ impl kernel::InPlaceModule for DriverWaits {
     }
 }
 
-/// What has happened, and the places of it in `struct driver_waits_stats`.
+/// The statistics, and their places in `struct driver_waits_stats`.
 type Stats = [Atomic<u64>; 5];
 const IN_USE: usize = 0;
 const TRIES: usize = 1;
@@ -96,7 +96,7 @@ const REFUSED: usize = 2;
 const BLOCKING: usize = 3;
 const HELD: usize = 4;
 
-/// How a part of the memory is let go of without blocking.
+/// The way to give a part of the memory back without blocking.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// At once.

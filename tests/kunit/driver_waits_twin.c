@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device of driver_waits.rs with its driver in C. If the driver cannot let
- * go of memory without waiting it refuses, and that is all that it can do.
+ * The device of driver_waits.rs with its driver in C. If the driver would have
+ * to wait, it can only refuse.
  */
 
 #include <linux/delay.h>

@@ -278,7 +278,7 @@ mod tests {
         Ok(())
     }
 
-    // In C, what slots have at the start may request a fault.
+    // In C, the initial value of a slot may request a fault.
     #[test]
     fn slots_may_be_used_again() -> Result {
         let mm = TestMm::attach()?;
@@ -419,8 +419,7 @@ mod tests {
         Ok(())
     }
 
-    /// Takes the page at an address away from the process, again and again, until it is told to
-    /// stop.
+    /// Takes the page at an address away from the process repeatedly, until it is stopped.
     fn zap(mm: ARef<MmWithUser>, addr: usize, stop: Arc<Atomic<bool>>) -> Result<Task> {
         Task::run(move || {
             while !stop.load(Relaxed) {
@@ -432,8 +431,7 @@ mod tests {
         })
     }
 
-    // A look-up that was validated for another read than that during which it was done is wrong now
-    // and then, with more than one CPU.
+    // With more than one CPU, a look-up that is validated for another read is sometimes wrong.
     #[test]
     fn what_is_valid_is_there() -> Result {
         let mm = TestMm::attach()?;
@@ -504,7 +502,7 @@ mod tests {
         let at = |page| addr + page * PAGE_SIZE;
         let notifier = notifier(&mm, at(0)..at(6))?;
 
-        // So that it is not next to the page before, if it is in memory.
+        // This way it is not next to the previous page, if it is in memory.
         kunit::write(&mm, at(1), &[1])?;
         kunit::write(&mm, at(3), &[1])?;
         user::mprotect(at(3), PAGE_SIZE, PROT_READ)?;
@@ -531,7 +529,7 @@ mod tests {
     }
 }
 
-// KUnit counts a test that is configured out as one that was skipped.
+// KUnit counts a test without its configuration as skipped.
 #[cfg(CONFIG_DEVICE_PRIVATE)]
 #[kunit_tests(rust_mm_hmm_device_memory)]
 mod device_memory {
@@ -662,7 +660,7 @@ mod huge {
         );
         let inside = runs(&notifier, at(3), &mut [Slot::EMPTY; 5])?;
         let across = runs(&notifier, at(pages - 2), &mut [Slot::EMPTY; 5])?;
-        // What the CPU has not mapped in one piece any more, but still has in one.
+        // A page that the CPU no longer maps in one piece, but still has in one piece.
         user::mprotect(at(5), PAGE_SIZE, PROT_READ)?;
         let split = runs(&notifier, at(3), &mut [Slot::EMPTY; 5])?;
         drop(notifier);

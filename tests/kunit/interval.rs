@@ -394,7 +394,7 @@ mod tests {
         let (shared, other) = (Shared::new()?, Shared::new()?);
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = shared.notifier(&mm, range.clone(), Behaviour::LetGo)?;
-        // Whether a read is still valid after an invalidation by `owner`, blocking and not.
+        // Returns whether a read is still valid after an invalidation by `owner`, blocking and not.
         let after = |event| -> Result<[bool; 2]> {
             let seq = notifier.read_begin();
             drop(kunit::Invalidation::start(&mm, range.clone(), event)?);
@@ -1018,7 +1018,7 @@ mod tests {
         Ok(())
     }
 
-    /// A device that drops each of its notifiers when the range of that is gone.
+    /// A device that drops a notifier when its range is gone.
     #[pin_data]
     struct Device {
         #[pin]
@@ -1074,7 +1074,7 @@ mod tests {
             let (mut gone, done) = op.lock();
             *gone |= unmapped;
             if *gone {
-                // It is queued once, however often it is asked for.
+                // It is queued once, for any number of requests.
                 let _ = workqueue::system().enqueue(self.device.clone());
             }
             done

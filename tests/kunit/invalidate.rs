@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Invalidations that wait for a lock of the test, and that the core does not make.
+//! Invalidations that wait for a lock of the test, which the core does not make.
 
 use crate::task::Task;
 use core::{
@@ -50,7 +50,7 @@ pub(crate) fn before_reader<G>(
     guard: G,
     read: impl FnOnce() -> bool + Send + 'static,
 ) -> Result<bool> {
-    // `guard` is that of a lock that callbacks take, so that the allocation must not reclaim.
+    // `guard` belongs to a lock of the callbacks, so the allocation must not reclaim.
     let valid = Arc::new(Atomic::new(false), GFP_ATOMIC)?;
     let result = valid.clone();
     let invalidation = waiting(mm, addrs)?;

@@ -11,7 +11,7 @@ use kernel::{
     }, //
 };
 
-/// What the kernel log said.
+/// The reports in the kernel log.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -21,7 +21,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The one report that was expected, with the detail that it should have.
+    /// The one expected report, with its detail.
     pub(crate) const ONE: Self = Self {
         headers: 1,
         details: 1,
@@ -47,7 +47,7 @@ pub(crate) const MIGHT_SLEEP: &CStr = c"BUG: sleeping function called from inval
 /// The first line of the report of a task that does sleep.
 pub(crate) const SCHEDULING: &CStr = c"BUG: scheduling in a non-blocking section: ";
 
-/// Runs `f`, and returns what the log said meanwhile.
+/// Runs `f`, and returns the reports of the log meanwhile.
 pub(crate) fn watch(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
     // SAFETY: It may be called at any time.
     let start = unsafe { nonblock_kunit_log_end() };
@@ -56,12 +56,12 @@ pub(crate) fn watch(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
     unsafe { nonblock_kunit_log_since(start, header.as_char_ptr(), detail.as_char_ptr()) }
 }
 
-/// Runs `f`, which provokes one report, and announces that to whoever reads the log.
+/// Runs `f`, which provokes one report, and announces the report in the log.
 pub(crate) fn provoke(header: &CStr, detail: &CStr, f: impl FnOnce()) -> Seen {
     expect(&[header], detail, f)
 }
 
-/// Like [`provoke`], for several reports of one thing; what was seen of the first of them.
+/// Like [`provoke`], for several reports of one thing; the reports of the first of them.
 pub(crate) fn expect(headers: &[&CStr], detail: &CStr, f: impl FnOnce()) -> Seen {
     // `__might_resched()` reports once per second for the whole system.
     fsleep(Delta::from_millis(1100));
@@ -71,7 +71,7 @@ pub(crate) fn expect(headers: &[&CStr], detail: &CStr, f: impl FnOnce()) -> Seen
     let mut seen = watch(headers[0], detail, f);
     pr_info!("expect-report: end\n");
 
-    // Whoever reads the log counts those.
+    // The judge of the log counts those.
     seen.others = seen.others.saturating_sub(headers.len() as c_uint - 1);
     seen
 }
@@ -79,7 +79,7 @@ pub(crate) fn expect(headers: &[&CStr], detail: &CStr, f: impl FnOnce()) -> Seen
 /// Runs `f`, in which nothing must be reported, and then provokes the report, in order to see that
 /// it would have been seen.
 ///
-/// Returns what was seen of the two.
+/// Returns the reports of the two.
 pub(crate) fn silent(f: impl FnOnce()) -> (Seen, Seen) {
     // If `f` is reported after all, then within the second the control is not.
     fsleep(Delta::from_millis(1100));

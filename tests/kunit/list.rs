@@ -352,7 +352,7 @@ mod tests {
         Ok(())
     }
 
-    /// A device that knows whether it used memory, and does not ask for invalidations.
+    /// A device that knows whether it used memory, without callbacks for invalidations.
     struct Aging {
         young: Atomic<bool>,
         /// How often each of the callbacks was called, and the sections that it ran in.
@@ -681,7 +681,7 @@ mod tests {
 
     /// A notifier and its address space that go at the same time.
     struct Meeting {
-        /// Callbacks that were called, and callbacks that saw another.
+        /// The calls of callbacks, and the callbacks that saw another.
         releases: Atomic<i32>,
         met: Atomic<i32>,
         dropped: Atomic<i32>,

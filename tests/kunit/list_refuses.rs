@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module with a list notifier that never lets go without blocking.
+//! A module with a list notifier that always refuses.
 //!
-//! It is for the process that opens `/dev/list_refuses`, until that is closed.
+//! It is for the process that opens `/dev/list_refuses`, until the file is closed.
 
 use kernel::{
     fs::File,

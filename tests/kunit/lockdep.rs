@@ -125,7 +125,7 @@ mod tests {
         silent: impl FnOnce() -> Result,
         reported: impl FnOnce() -> Result,
     ) -> Result {
-        // A lock that a blocking callback takes is not for one that must not block.
+        // A lock of a blocking callback is not for a non-blocking one.
         let _exact = kunit::NotTriedFirst::new();
 
         verify(is_on(), "lockdep is on before the test")?;
@@ -564,11 +564,11 @@ mod tests {
     }
 
     static_lock_map! {
-        /// The answer of a device.
+        /// The completion of a device.
         static ANSWER: LockMap = "answer", Unchecked;
     }
 
-    /// Locks `lock` in the code that brings the answer about.
+    /// Locks `lock` in the code that completes the device.
     fn answer(lock: &Mutex<()>) {
         let _answer = ANSWER.acquire();
         drop(lock.lock());

@@ -326,7 +326,7 @@ mod sleeping {
         time::msecs_to_jiffies, //
     };
 
-    /// Calls `f` in a section, and returns what was reported.
+    /// Calls `f` in a section, and returns the reports.
     fn in_section(detail: &CStr, f: impl FnOnce()) -> Seen {
         provoke(MIGHT_SLEEP, detail, || non_block(|_| f()))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit tests for non-blocking sections and what is built on them.
+//! KUnit tests for non-blocking sections and for MMU notifiers.
 
 use kernel::prelude::*;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Functions that show in the object code what non-blocking sections and annotations compile to.
+//! Functions to show non-blocking sections and annotations in the object code.
 //!
 //! Nothing links this file. Without the options that sections and annotations are for, all
 //! functions have the same length.
@@ -22,7 +22,7 @@ static_lock_map! {
     static MAP: LockMap = "probe", Sleep;
 }
 
-// The functions differ in a constant, so that they are not merged into one.
+// The functions differ in a constant, so they are not merged into one.
 
 /// Without a section.
 #[no_mangle]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module with work items that outlive the file that they were queued for.
+//! A module with work items that outlive their file.
 //!
 //! It is driven by commands that are written to `/dev/queued_work`. What they start waits for the
-//! command `go`, so that the module can be unloaded before, if it lets itself be.
+//! command `go`, so a test can try to unload the module before.
 
 use core::convert::Infallible;
 use kernel::{
@@ -83,7 +83,7 @@ module! {
 /// How often `again` has a work item queue itself.
 const TIMES: i32 = 1000;
 
-/// Whether what waits may go on.
+/// Whether waiting work items may continue.
 static GO: Atomic<bool> = Atomic::new(false);
 /// The number of work items that have begun to run.
 static RUNS: Atomic<usize> = Atomic::new(0);
@@ -94,7 +94,7 @@ fn wait() {
     }
 }
 
-/// What a driver has found for a process, and frees in a work item.
+/// The data of a driver for a process, which a work item frees.
 #[pin_data]
 struct Cache {
     /// How often the work item has still to queue itself.

@@ -85,11 +85,11 @@ mod tests {
     static COUNTS: Counts = Counts::new();
     /// Whether the next object fails to be created.
     static FAIL: Atomic<bool> = Atomic::new(false);
-    /// Whether destructors wait, and the number of those that have begun to.
+    /// Whether destructors wait, and the number of waiting ones.
     static HOLD: Atomic<bool> = Atomic::new(false);
     static HELD: Atomic<i32> = Atomic::new(0);
 
-    /// A notifier whose removal waits for what the C side calls when readers are gone.
+    /// A notifier whose removal waits for the callbacks of `call_srcu()`.
     struct Watch;
 
     #[vtable]
@@ -99,7 +99,7 @@ mod tests {
         fn release(&self) {}
     }
 
-    /// What a driver knows of a process.
+    /// The data of a driver about a process.
     #[pin_data(PinnedDrop)]
     struct Process {
         mm: usize,
@@ -343,7 +343,7 @@ mod tests {
         let in_registration = COUNTS.take();
         mm.munmap(addr, PAGE_SIZE)?;
         let called = COUNTS.take();
-        // Nobody has the old one: this is a new one.
+        // The old one has no references: this is a new one.
         let process = PROCESSES.get(&mm)?;
         // It exists, and so need not be registered.
         let second = user::with_signal_pending(|| PROCESSES.get(&mm).err());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module with notifiers that outlive the file that they were made for.
+//! A module with notifiers that outlive their file.
 //!
 //! Each `open()` of `/dev/shared_unload` makes a notifier of each kind and drops it again. The
 //! shared object is dropped later, when the module may already be on its way out. The parameters

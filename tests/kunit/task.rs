@@ -70,7 +70,7 @@ impl Task {
     }
 }
 
-/// Waits until `f` returns `true`, but not for ever; whether it did.
+/// Waits until `f` returns `true`, but not forever; whether it did.
 pub(crate) fn wait_until(f: impl Fn() -> bool) -> bool {
     for _ in 0..5000 {
         if f() {
@@ -96,7 +96,7 @@ pub(crate) fn sleeps(task: &kernel::task::Task) -> bool {
     state != bindings::TASK_RUNNING && queued == 0
 }
 
-/// Starts a task that wakes the current task when that sleeps, once `begun` is completed.
+/// Starts a task that wakes the sleeping current task, once `begun` is completed.
 pub(crate) fn waker(begun: &Arc<Completion>) -> Result<Task> {
     let begun = begun.clone();
     let sleeper = ARef::from(&**current!());

@@ -137,7 +137,7 @@ mod tests {
 
     /// Remembers a call. Callbacks must not allocate in a way that may reclaim.
     fn push(calls: &mut KVec<(u32, Call)>, number: u32, call: Call) {
-        // A call that is missing is one that the test misses.
+        // A missing call makes the test fail.
         let _ = calls.push((number, call), GFP_NOWAIT);
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let calls = Calls::new()?;
         let range = PAGE_SIZE..2 * PAGE_SIZE;
         let notifier = register(&mm, range.clone(), mirror(0, &calls))?;
-        // Whether reads are still valid after invalidations by `owner`, blocking and not.
+        // Returns whether reads are still valid after invalidations by `owner`, blocking and not.
         let after = |owner: &Calls| -> Result<[bool; 2]> {
             let event = Event::Migrate(Owner::of(owner));
             let seq = notifier.read_begin();
@@ -427,7 +427,7 @@ mod tests {
             GFP_KERNEL,
         )?;
         let reader = first.clone();
-        // Whether the reader had begun: before the second pass, and at last.
+        // Returns whether the reader had begun: before the second pass, and at last.
         let begun = Arc::new([Atomic::new(0), Atomic::new(0)], GFP_KERNEL)?;
         let seen = begun.clone();
 

@@ -74,7 +74,7 @@ pub(crate) fn hugepage(addr: usize, len: usize) -> Result {
     checked(unsafe { nonblock_kunit_madvise(addr, len, bindings::MADV_HUGEPAGE as c_int) })
 }
 
-/// `fork(2)`; the child exits at once.
+/// `fork(2)`; the child exits immediately.
 pub(crate) fn fork() -> Result {
     // SAFETY: As above.
     checked(unsafe { nonblock_kunit_fork() })

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How the drivers of the kernel use MMU notifiers, each with what it takes in Rust, against what
-//! a process does to its memory.
+//! The drivers of the kernel with MMU notifiers, each in Rust, tested with changes of a process to
+//! its memory.
 //!
 //! See Documentation/mm/rust-mmu-notifier-users.rst, which shows parts of these files.
 
@@ -96,7 +96,7 @@ impl Table {
         }
     }
 
-    /// Whether any of these pages is there.
+    /// Returns whether any of these pages is there.
     fn has(&self, mut pages: Range<usize>) -> bool {
         pages.any(|page| self.pages & 1 << (page - self.first) != 0)
     }
@@ -162,8 +162,8 @@ impl Process {
     }
 }
 
-/// The pages that a device has after each step of [`Process::change`], if it lets go of those that
-/// change.
+/// The pages that a device has after each step of [`Process::change`], if it removes the changed
+/// ones.
 ///
 /// A fork makes all pages copy-on-write.
 const LEFT: [u8; 5] = [0b1111_1110, 0b1111_1100, 0b1111_1000, 0b1111_0000, 0];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was validated cannot be used after the lock is released.
+//! A validated page cannot be used after the lock is released.
 
 //~ error[E0505]: cannot move out of `valid` because it is borrowed
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was looked up cannot be read before it is validated.
+//! The result of a look-up cannot be read before it is validated.
 
 //~ error[E0599]: no method named `pfn` found for struct `Slot`
 

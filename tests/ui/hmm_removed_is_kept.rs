@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The evidence that pages were removed is that of one call.
+//! The evidence of a removal belongs to one call.
 
 //~ error: lifetime may not live long enough
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An invalidation is not made from its parts, so that one that may not wait stays one.
+//! An invalidation cannot be made from its parts, so a non-blocking one stays non-blocking.
 
 //~ error[E0423]: cannot initialize a tuple struct which contains private fields
 //~ error[E0616]: field `0` of struct `TryInvalidation` is private

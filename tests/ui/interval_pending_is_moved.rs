@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An invalidation cannot be taken apart, and one that may not wait be made one that may.
+//! An invalidation cannot be taken apart, to turn a non-blocking one into a blocking one.
 
 //~ error[E0507]: cannot move out of dereference of `TryInvalidation<'_, T>`
 

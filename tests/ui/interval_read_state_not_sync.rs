@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Readers of a semaphore run at the same time, so what it protects has to be `Sync`.
+//! Readers of a semaphore run at the same time, so its data must be `Sync`.
 
 //~ error[E0599]: the method `read` exists for struct `Seq<'_, T>`, but its trait bounds were not satisfied
 //~ `Cell<usize>: Sync`

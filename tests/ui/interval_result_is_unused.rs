@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A read that is never validated, and a lock that is released at once, are mistakes.
+//! A read without validation, and a lock that is released immediately, are mistakes.
 
 //~ error: unused `Seq` that must be used
 //~ error: unused return value of `Seq::<'a, T>::lock` that must be used

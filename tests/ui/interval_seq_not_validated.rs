@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the lock protects cannot be reached through a read that was not validated.
+//! The data of the lock cannot be reached through a read without validation.
 
 //~ error[E0614]: type `Seq<'_, Mirror>` cannot be dereferenced
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Any task may take the lock, so what it protects has to be `Send`.
+//! Any task may take the lock, so its data must be `Send`.
 
 //~ error[E0277]: `*mut u8` cannot be sent between threads safely
 //~ required by a bound in `

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A notifier with only an end lets go when the pages are freed already.
+//! A notifier with only an end gives pages back after they were freed.
 
 //~ error[E0080]
 //~ `end` without `start`: the pages are freed by the time that `end` is called

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every invalidation needs an answer, whether the caller can wait or not.
+//! Every invalidation needs a callback, whether the caller can wait or not.
 
 //~ error[E0080]
 //~ `start` and `try_start` go together

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every invalidation needs an answer, also if the caller can wait.
+//! Every invalidation needs a callback, even if the caller can wait.
 
 //~ error[E0080]
 //~ `start` and `try_start` go together

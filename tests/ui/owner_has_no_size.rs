@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What has no size has no address by which an owner could be told from others.
+//! An object without a size has no address to distinguish owners.
 
 //~ an object without a size has no address of its own
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a device must not get into the way of: that huge pages are split,
- * collapsed and reclaimed of which it has a part, and that userfaultfd(2) is
- * asked first. A driver that keeps a reference to a page stops the first three
- * without having been called.
+ * A device must not prevent the following: splitting, collapsing and reclaiming
+ * a huge page of which it has a part, and userfaultfd(2) being called first. A
+ * driver that keeps a reference to a page stops the first three without having
+ * been called.
  *
- * And who calls the driver: not only the process that has the memory.
+ * And the callers of the driver: not only the process that has the memory.
  */
 #define _GNU_SOURCE
 #include <linux/userfaultfd.h>
@@ -140,7 +140,7 @@ static int let_go(struct other *other)
 
 /*
  * Whether the device reads @c, which it had to look up again: more than once if
- * somebody else, such as reclaim, takes the page meanwhile.
+ * another task, for example reclaim, takes the page meanwhile.
  */
 #define EXPECT_READ_ANEW(c, addr)					\
 	do {								\

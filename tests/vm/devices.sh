@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 1G
 #
-# What a device that mirrors memory must not get into the way of, and who calls
-# its driver, see devices.c, for both of the samples.
+# The operations that a mirroring device must not prevent, and the callers of
+# its driver, for both samples: see devices.c.
 
 . ./helpers.inc
 

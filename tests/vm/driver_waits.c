@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Processes whose memory is used by drivers that cannot let go of it at once.
+ * Processes with memory in use by drivers that cannot give it back immediately.
  * All of them are killed together, and none can exit because one of its threads
- * is held: their memory comes back only if the reaper gets it.
+ * is held: only the reaper can free their memory.
  *
  * usage: driver_waits oom|memcg|mrelease|ten
  *
- * The argument is how the memory is asked for, as in oom_story.c. A form
- * is the driver in C, in Rust, or in Rust with notifiers that make refusals
- * good. The last is left out if the reaper waits for drivers that it gave up
- * on: vm.oom_reaper_waits, and PROCESS_MRELEASE_WAIT. Then there is also "ten":
- * ten victims, with and without one whose driver never answers.
+ * The argument is the way to reap the memory, as in oom_story.c. A form is the
+ * driver in C, in Rust, or in Rust with notifiers that make refusals good. The
+ * last is left out if the reaper waits for drivers that it gave up on:
+ * vm.oom_reaper_waits, and PROCESS_MRELEASE_WAIT. Then there is also "ten": ten
+ * victims, with and without one whose driver never returns.
  *
  * Prints a KTAP result for each, preceded by a line "# waits key=value ...".
  */
@@ -376,8 +376,8 @@ static int each_driver(const char *way)
 }
 
 /*
- * Ten victims, all of which the reaper gives up on. In the second round the
- * driver of one never answers, and the others are reaped as fast as before.
+ * Ten victims; the reaper gives up on all of them. In the second round one
+ * driver never returns, and the others are reaped as fast as before.
  */
 static int ten(void)
 {

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# Drivers that cannot let go of memory at once, in C and in Rust, and how the
-# reaper fares with them: see driver_waits.c.
+# Drivers that cannot give memory back immediately, in C and in Rust, and the
+# results of the reaper: see driver_waits.c.
 
 . ./helpers.inc
 not_tried_first
@@ -14,7 +14,7 @@ drivers=4 forms=3 others=3
 # Without the last form, but with the ten victims.
 [ -e $reaper_waits ] && forms=$((forms + 2)) others=$((others + 1))
 
-# stories WAY...: have the memory asked for in each way
+# stories WAY...: reap the memory in each way
 stories() {
 	for way in "$@"; do
 		started "$way"
@@ -27,7 +27,7 @@ ktap_set_plan $(($(echo $ways | wc -w) * drivers * forms + others))
 
 result "the driver loads" insmod /lib/modules/driver_waits.ko
 result "its twin in C loads" insmod /lib/modules/driver_waits_twin.ko
-# What is locked is not moved for others either.
+# Locked memory is not moved for other processes, either.
 echo 0 >/proc/sys/vm/compact_unevictable_allowed
 
 stories $ways

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Checks that print, as comments, what they expected and what they got.
+ * Checks that print the expected and the actual value as comments.
  */
 #ifndef EXPECT_H
 #define EXPECT_H
@@ -38,8 +38,8 @@ static inline long free_kb(void)
 }
 
 /*
- * Seconds after which what has to happen, and has not, is given up. The first
- * process of the guest measures how slow the guest is.
+ * Seconds until a missing event is a failure. The first process of the guest
+ * measures how slow the guest is.
  */
 static inline int patience(void)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Lets each allocation of each call of /dev/mmu_mirror fail, one at a time, and
- * looks at what that leaves behind: /proc/self/fail-nth makes the nth allocation
- * of the next system call fail. Each time is that of a process of its own,
- * because the first mirror of a process allocates what later ones find.
+ * checks the state afterwards: /proc/self/fail-nth makes the nth allocation of
+ * the next system call fail. Each time has its own process, because the first
+ * mirror of a process allocates structures for the later ones.
  *
  * Prints results and comments, which fail_nth.sh counts.
  */
@@ -55,7 +55,7 @@ static int call_write(struct state *s)
 }
 
 /*
- * What each call has to have allocated at least, and can't do without.
+ * The minimal number of allocations of each call that must not fail.
  * OPEN: the statistics and the device, and before that a name and a file.
  * MAP: the mirror, and the subscriptions of the process.
  * The others: a buffer. Entries of the table are no allocations.

@@ -99,8 +99,8 @@ static int in_child(int (*run)(int which, int n), int which, int n)
 /*
  * Some faults are absorbed: kmemleak has records in reserve, the core of the
  * XArray allocates a node that it did not get a second time, and a fault of the
- * process that has no memory is taken again. What must not be absorbed is seen
- * from the number of those that are not.
+ * process that has no memory is taken again. The number of unabsorbed failures
+ * shows allocations whose failure must not be absorbed.
  */
 static void fail_each(const char *name, int (*run)(int which, int n), int which,
 		      int allocates)

@@ -12,13 +12,13 @@
 
 . ./helpers.inc
 
-# What the Rust driver has to pass.
+# Tests that the Rust driver must pass.
 required="open_close anon_read anon_read_prot anon_write anon_write_prot
 	anon_write_child_shared anon_write_huge anon_write_hugetlbfs file_read
 	file_write anon_read_multiple anon_teardown mixedmap compound exclusive
 	exclusive_mprotect exclusive_cow userfaultfd_read"
 
-# What it cannot, as it has no memory that pages could be migrated to. See
+# Tests that it cannot pass, because it has no device memory to migrate to. See
 # Documentation/mm/rust-hmm.rst. hmm_test.c has what three of them, which are
 # anon_write_child, snapshot and double_map, test beside the migration.
 migrating="anon_write_child migrate migrate_file_private migrate_fault
@@ -94,9 +94,9 @@ ktap_set_plan $(($(echo $counted | wc -w) + 4))
 
 result "the drivers are not loaded together" refused_beside
 # It has memory of its own. And it enters a page that was made exclusive without
-# asking whether the process still has it; by the time of the next read it may
-# be somebody else's. It reads memory of which the kernel has no map. And it
-# does not mark what it writes to, and does not look at signals.
+# asking whether the process still has it; at the next read it may belong to
+# another process. It reads memory that the kernel does not map. And it does not
+# mark pages dirty, and does not check for signals.
 result "the C driver is tested" run test_hmm \
 	-T there_is_no_memory_of_the_device -T churn \
 	-T secret_memory_stays_secret -T what_is_written_is_kept \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the kernel's own hmm-tests.c leaves out, or tests together with a
- * migration to memory of the device, which the Rust driver has none of.
+ * Tests that the kernel's own hmm-tests.c lacks, or combines with a migration
+ * to device memory, which the Rust driver does not have.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -244,8 +244,8 @@ TEST_F(hmm, exclusive_in_a_private_mapping_of_a_file)
 }
 
 /*
- * The process has given up what is in the pages, and may write to them still.
- * What the device writes must not be taken for given up.
+ * The process has given up the contents of the pages, and may still write to
+ * them. Writes of the device must not count as given up.
  */
 TEST_F(hmm, what_is_written_is_kept)
 {
@@ -316,7 +316,7 @@ TEST_F(hmm, process_is_gone)
 
 /*
  * As when memory is short: the process is killed, and its memory is taken while
- * it cannot exit. The device is asked to let go without blocking.
+ * it cannot exit. The device gets a non-blocking invalidation.
  */
 TEST_F(hmm, memory_is_reaped)
 {
@@ -444,8 +444,8 @@ static void *churn(void *arg)
 }
 
 /*
- * While its pages come and go, the device only sees what was in them: zeroes,
- * or what it wrote. Pages that were freed get other contents soon.
+ * While its pages come and go, the device only sees their contents: zeroes, or
+ * what it wrote. Pages that were freed get other contents soon.
  */
 TEST_F(hmm, churn)
 {

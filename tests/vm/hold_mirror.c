@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Has memory mirrored until it is killed; says so with the file /tmp/holding.
+ * Has memory mirrored until it is killed; creates the file /tmp/holding.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -107,8 +107,8 @@ static void device_step(struct thread *t)
 }
 
 /*
- * Pages that come and go, always at an address that was chosen: the kernel puts
- * nothing into the holes, because nobody maps anything else by then.
+ * Pages that come and go, always at a chosen address: the kernel leaves the
+ * holes empty, because there are no other mappings by then.
  */
 static void chaos_step(struct thread *t)
 {

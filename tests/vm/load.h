@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The memory that load.c works on, and what it counts and checks.
+ * The memory, the counters and the checks of load.c.
  */
 #ifndef _LOAD_H
 #define _LOAD_H

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 512M
 #
-# Many processes and threads at once, see load.c, and whether any of it leaks.
-# It takes `seconds`, which the kernel command line can set, as well as `seed`.
+# Many processes and threads at the same time, see load.c, and a check for
+# leaks. It takes `seconds`, which the kernel command line can set, as well as
+# `seed`.
 
 . ./helpers.inc
 

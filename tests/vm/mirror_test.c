@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What /dev/mmu_mirror does for a process, and what it refuses to do.
+ * The ioctls of /dev/mmu_mirror, and their errors.
  */
 #define _GNU_SOURCE
 #include <errno.h>

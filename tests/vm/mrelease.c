@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * process_mrelease(2) of a process whose memory is mirrored: what it returns,
- * and whether the memory comes back, in each state that the process can be in.
+ * process_mrelease(2) of a process whose memory is mirrored: its result, and
+ * whether it frees the memory, in each state of the process.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# Memory is asked for by process_mrelease(2), see mrelease.c.
+# process_mrelease(2) takes the memory, see mrelease.c.
 
 . ./helpers.inc
 not_tried_first

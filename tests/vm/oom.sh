@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# The OOM story, see oom_story.c: three ways to ask for the memory of a dying
-# process, four drivers that are asked, and the HMM driver. `make demo` shows it
-# as a table.
+# The OOM story, see oom_story.c: three ways to take the memory of a dying
+# process, for the driver in four modes and for the HMM driver. `make demo`
+# shows it as a table.
 
 . ./helpers.inc
 not_tried_first
@@ -37,12 +37,12 @@ run() {
 	rmmod $module
 }
 
-# stories: what is told, a line each
+# stories: the stories, one per line
 stories() {
 	for way in $ways; do
 		for driver in $drivers; do
-			# With no memory and nobody to take it from, the OOM
-			# killer would go on with us. In a cgroup it can't.
+			# Without memory, and without another victim, the OOM
+			# killer would kill us. In a cgroup it can't.
 			[ "$way $driver" = "oom never" ] || echo $way $driver
 		done
 	done

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The OOM story: a process has its memory mirrored by the driver, is killed,
- * and can't exit because one of its threads is held. So its memory comes back
- * only if the reaper gets it, and only if the driver lets go without blocking.
+ * and can't exit because one of its threads is held. So only the reaper can
+ * free its memory, and only if the driver gives it back without blocking.
  *
  * usage: oom_story WAY DRIVER
  *
- * WAY is how the memory is asked for:
+ * WAY is the way to take the memory:
  *	oom		the system is out of memory, and the OOM killer strikes
  *	memcg		a memory cgroup is
  *	mrelease	the process is killed by hand, then process_mrelease(2)
- * DRIVER is what rust_mmu_mirror was told to do in the non-blocking callback:
+ * DRIVER is the mode of rust_mmu_mirror in its non-blocking callback:
  *	lets-go, refuses (a few times), never, sleeps
  * or hmm, which is rust_hmm_mirror.
  *

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# A module is unloaded with work items queued that are its own. They wait until
-# they are told to go on, so that an attempt before is refused for sure.
+# A module is unloaded with work items queued that are its own. They wait for a
+# command, so an earlier attempt surely fails.
 
 . ./helpers.inc
 
@@ -20,7 +20,7 @@ command() {
 	)
 }
 
-# keeps USERS COMMAND...: what the commands leave behind keeps the module
+# keeps USERS COMMAND...: the remains of the commands keep the module
 keeps() {
 	users=$1
 	shift

@@ -19,7 +19,7 @@ failslab=/sys/kernel/debug/failslab
 faults=60
 needed=5
 
-# Its notifiers are for a process that exits at once.
+# Its notifiers are for a process that exits immediately.
 use() {
 	(: <$dev)
 }
@@ -47,7 +47,8 @@ freed() {
 
 # Its destructor waits for the second use.
 slow() {
-	# One is that of the object, and one that of the work item that drops it.
+	# One reference belongs to the object, and one to the work item that
+	# drops it.
 	insmod $ko slow=1 && use && kept_soon 2 && use && unloaded
 }
 

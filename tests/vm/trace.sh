@@ -38,7 +38,7 @@ result "it ends" traced "mmu_notifier_end: .* event=unmap blockable=1"
 result "the notifier goes" traced "mmu_notifier_remove: .*$mirror.* deferred=0"
 calm
 
-# Who refused the reaper?
+# Which callback refused the reaper?
 echo "refused == 1" >$events/mmu_notifier_callback/filter
 echo 1 >$events/mmu_notifier_callback/enable
 echo 1 >/sys/module/mmu_notifier/parameters/try_first

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# Drivers that do something wrong when the OOM reaper calls them, and that are
-# found by a munmap(): see CONFIG_DEBUG_MMU_NOTIFIER.
+# Drivers with a mistake in their non-blocking callback, which a munmap() finds:
+# see CONFIG_DEBUG_MMU_NOTIFIER.
 
 . ./helpers.inc
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 512M
 #
-# Loading and unloading the sample driver, and what is left behind.
+# Loading and unloading the sample driver, and checking for remains.
 
 . ./helpers.inc
 

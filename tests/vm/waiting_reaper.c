@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Drivers that have to wait before they let go of memory, and who waits for
- * them: the OOM reaper that gave up, or process_mrelease(2).
+ * Drivers that have to wait before they give memory back, and their waiters:
+ * the OOM reaper that gave up, or process_mrelease(2).
  *
  * Each victim has a memory cgroup of its own, so that the OOM killer kills it
  * and no other.
@@ -435,8 +435,8 @@ TEST_F(reaper, victim_exits_meanwhile)
 }
 
 /*
- * All list notifiers have one SRCU domain, so that one that blocks does not
- * only keep its own process from exiting. That is why the switch is off.
+ * All list notifiers have one SRCU domain. So a blocked one also keeps other
+ * processes from exiting. That is why the switch is off.
  */
 TEST_F(reaper, list_notifier_keeps_others_from_exiting)
 {

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 256M
 #
-# Drivers that have to wait, and who waits for them, see waiting_reaper.c.
+# Drivers that have to wait, and their waiters, see waiting_reaper.c.
 
 . ./helpers.inc
 not_tried_first
 
-# A task that is not freed keeps its cgroup, and an mm_struct is in a list, so
-# that it is no leak for kmemleak.
+# A task that is not freed keeps its cgroup. An mm_struct is in a list, so
+# kmemleak does not report it as a leak.
 victims_are_freed() {
 	tries=0
 	until grep -q "^nr_dying_descendants 0$" /sys/fs/cgroup/cgroup.stat; do

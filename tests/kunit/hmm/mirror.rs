@@ -69,7 +69,7 @@ mod tests {
         types::Opaque, //
     };
 
-    /// A letter for each of 40 pages, which are more than are looked up at once.
+    /// A letter for each of 40 pages, more than one look-up has.
     fn table(mirror: &Mirror, addr: usize) -> [u8; 40] {
         let pages = mirror.lock();
 
@@ -221,7 +221,7 @@ mod tests {
         removed: [Atomic<usize>; 2],
         /// How often both callbacks were called as they should be.
         right: [Atomic<usize>; 2],
-        /// What is invalidated, and why.
+        /// The range and the reason of an invalidation.
         expected: (ops::Range<usize>, Event),
         refuses: Atomic<bool>,
     }
@@ -313,7 +313,7 @@ mod tests {
             Ok::<_, Error>(mirror.lock().page(addr).is_some())
         };
 
-        // The address by which it knows itself is not told, but is that of a part of it.
+        // Its own address as an owner is private: the address of one of its parts.
         let mut kept = [0; 2];
         for part in 0..size_of::<Mirror>() / size_of::<usize>() {
             let parts = core::ptr::from_ref(&*mirror).cast::<Opaque<usize>>();

@@ -22,7 +22,7 @@ use kernel::{
     }, //
 };
 
-/// When faults begin to fail, so that a look-up that never gives up ends.
+/// The time at which faults begin to fail, to end a look-up that never gives up.
 static END: Atomic<i64> = Atomic::new(0);
 
 const MOST_SECONDS: i64 = 20;

@@ -51,7 +51,7 @@ use kernel::{
 /// The address space that is invalidated before a lock is taken, or zero.
 static MM: Atomic<usize> = Atomic::new(0);
 
-/// How often that is done, so that a look-up that never gives up ends.
+/// The number of times, to end a look-up that never gives up.
 static LEFT: Atomic<i32> = Atomic::new(0);
 
 const MANY: i32 = 100_000;

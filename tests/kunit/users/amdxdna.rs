@@ -36,7 +36,7 @@ struct Device {
     hmm_unreg_work: Work<Device>,
 }
 
-/// What the lock protects belongs to the mappings; see [`Umap::state`].
+/// The data of the lock belongs to the mappings; see [`Umap::state`].
 struct Epoch(#[expect(dead_code)] usize);
 
 /// A user mapping of a buffer, `struct amdxdna_umap`.

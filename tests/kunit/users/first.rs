@@ -68,7 +68,7 @@ impl Operations for Mirror {
 // [driver end]
 
 // [fault]
-/// Has the device use the page at `addr`, which is faulted in if need be.
+/// Lets the device use the page at `addr`, and faults it in if necessary.
 fn fault(mirror: &Notifier<Mirror>, addr: usize) -> Result {
     let mut slot = [Slot::EMPTY];
     let mut valid = Request::new(addr, &mut slot)?.fault_unlocked(mirror, Access::Write, None)?;

@@ -39,7 +39,7 @@ impl Operations for Map {
         op: TryInvalidation<'op, Self>,
         _nb: &NonBlockGuard,
     ) -> Result<Invalidated<'op>, WouldBlock> {
-        // Giving a page back waits until nobody uses it any more, which `invalidate()` may do.
+        // Giving a page back waits until it has no users any more, which `invalidate()` may do.
         let pages = op.pages();
         let (grants, done) = op.try_lock()?;
         (!grants.has(pages)).then_some(done).ok_or(WouldBlock)

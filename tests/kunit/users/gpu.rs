@@ -6,7 +6,7 @@ use super::*;
 use kernel::sync::LockedBy;
 
 // [bo]
-/// The device: what it shares between all of its buffers.
+/// The device: the data shared by all of its buffers.
 #[pin_data]
 struct Device {
     /// `adev->notifier_lock`.
@@ -77,8 +77,8 @@ impl Operations for Buffer {
 // [submit]
 /// Submits a job that uses several buffers, as `amdgpu_cs_submit()` does.
 ///
-/// What was looked up for all of them is validated under the one lock, which is held until the
-/// device has the job.
+/// The look-ups of all of them are validated under the one lock, which is held until the device has
+/// the job.
 fn submit(buffers: &[&Notifier<Buffer>], look_up: impl Fn() -> Result) -> Result {
     let (first, rest) = buffers.split_first().ok_or(EINVAL)?;
 

@@ -25,9 +25,9 @@ struct Window {
 /// Addresses that the GPU uses, `struct drm_gpusvm_range`.
 struct GpuRange {
     addrs: Range<usize>,
-    /// Whether its pages are those that were looked up, `drm_gpusvm_pages_valid()`.
+    /// Whether its pages are those of the look-up, `drm_gpusvm_pages_valid()`.
     valid: bool,
-    /// Whether part of it was unmapped, so that it can't be used again.
+    /// Whether part of it was unmapped, so it cannot be used again.
     unmapped: bool,
 }
 
@@ -92,7 +92,7 @@ fn get_pages(window: &Notifier<Window>, addrs: Range<usize>) -> Result {
     }
 }
 
-/// Whether the GPU can use addresses. Many may ask at the same time.
+/// Returns whether the GPU can use addresses. Many callers may do so at the same time.
 fn pages_valid(window: &Window, addr: usize) -> bool {
     let ranges = window.ranges.read();
     ranges
@@ -110,7 +110,7 @@ fn reserve(window: &Window) -> Result {
         larger.push_within_capacity(gpu)?;
     }
     core::mem::swap(&mut *ranges, &mut larger);
-    // What it had before is freed when the lock is released.
+    // Its old contents are freed when the lock is released.
     drop(ranges);
     Ok(())
 }
@@ -125,7 +125,7 @@ mod tests {
         let init = try_pin_init!(Window {
             ranges <- new_rwsem!(KVec::new()),
         });
-        // Larger than what is used of it.
+        // It is larger than its used part.
         let addrs = process.memory.start - PAGE_SIZE..process.memory.end + PAGE_SIZE;
         let window: Pin<KBox<Notifier<Window>>> =
             KBox::try_pin_init(Notifier::new(&process.mm, addrs, init), GFP_KERNEL)?;

@@ -37,7 +37,7 @@ struct Handler {
 /// Ranges by the addresses they end at. They do not overlap.
 struct Nodes {
     pinned: RBTree<usize, Node>,
-    /// Those that a callback took out, to be unpinned in a context that may sleep.
+    /// Ranges that a callback took out, to be unpinned in a context that may sleep.
     gone: RBTree<usize, Node>,
 }
 
@@ -51,8 +51,8 @@ impl Handler {
         let mut nodes = self.nodes.lock();
         let mut any = false;
 
-        // The first that ends behind where the range starts is the first that may overlap. A node
-        // goes from one tree to the other as it is, so nothing is allocated.
+        // The first one that ends behind the start of the range is the first that may overlap. A
+        // node goes from one tree to the other as it is, so nothing is allocated.
         while let Some(node) = nodes.first_of(&range) {
             nodes.gone.insert(node);
             any = true;
@@ -77,7 +77,7 @@ impl Nodes {
     }
 }
 
-/// What is registered: work is queued with a reference to what it is for.
+/// What is registered: work is queued with a reference to its data.
 struct Listener(Arc<Handler>);
 
 #[vtable]
@@ -112,10 +112,10 @@ impl WorkItem for Handler {
 
 // [tid]
 /// Pages that the device receives into, `struct tid_rb_node`. They are pinned, so only an unmap
-/// changes what they are to the process.
+/// changes their meaning to the process.
 #[pin_data]
 struct Tid {
-    /// Whether the process has to be told that the range is gone.
+    /// Whether to notify the process of the lost range.
     #[pin]
     gone: Mutex<bool>,
 }
@@ -198,7 +198,7 @@ mod tests {
             GFP_KERNEL,
         )?;
         let page = |n| process.memory.start + n * PAGE_SIZE;
-        // Two pages each, so that half of a range takes all of it.
+        // Two pages each, so half of a range takes all of it.
         for n in [0, 2, 4, 6] {
             let node = RBTreeNode::new(page(n + 2), Node { start: page(n) }, GFP_KERNEL)?;
             handler.nodes.lock().pinned.insert(node);

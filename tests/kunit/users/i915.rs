@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! i915: pinned pages that are kept, and a sequence number that says whether they still are those
+//! i915: pinned pages that are kept, and a sequence number that shows whether they are still those
 //! of the process.
 
 use super::*;
@@ -14,11 +14,11 @@ use kernel::{
 #[pin_data]
 struct Object {
     range: Range<usize>,
-    /// Protects nothing but the sequence number of the notifier. i915 does without, against what
-    /// the C interface asks for.
+    /// Protects nothing but the sequence number of the notifier. i915 has none, although the C
+    /// interface requires one.
     #[pin]
     published: SpinLock<()>,
-    /// When the pages were pinned, if they were.
+    /// The time at which the pages were pinned, if they were.
     #[pin]
     pinned: Mutex<Option<Stamp>>,
 }
@@ -26,7 +26,7 @@ struct Object {
 impl Operations for Object {
     type State = ();
     type Backend = SpinLockBackend;
-    // The pages are pinned, and the device goes on with them: nobody has to be waited for.
+    // The pages are pinned, and the device goes on with them: there is no wait.
     type Refusal = Infallible;
 
     fn lock(&self) -> &SpinLock<()> {
@@ -61,7 +61,7 @@ fn submit_init(object: &Notifier<Object>) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether the job may be submitted, or has to begin again, as
+/// Returns whether the job may be submitted, or must begin again, as
 /// `i915_gem_object_userptr_submit_done()` does.
 fn submit_done(object: &Notifier<Object>) -> bool {
     let pinned = *object.pinned.lock();

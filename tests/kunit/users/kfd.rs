@@ -16,7 +16,7 @@ use kernel::mm::mmu_notifier::{
 };
 
 // [process]
-/// What the driver knows of a process, `struct kfd_process`.
+/// The data of the driver about a process, `struct kfd_process`.
 #[pin_data]
 struct KfdProcess {
     #[pin]
@@ -116,8 +116,8 @@ fn register(mm: &MmWithUser, svm: &Arc<Svm>, bounds: Range<usize>) -> Result<Reg
 
 /// Gives a range other bounds, as `svm_range_update_notifier_and_interval_tree()` does.
 ///
-/// C removes the notifier, and inserts it again. What is invalidated in between is not seen. Here
-/// the new one is there before the old one goes, and both are called for what they have in common.
+/// C removes the notifier, and inserts it again. Invalidations in between are not seen. Here the
+/// new notifier exists before the old one goes, and both are called for their common addresses.
 fn resize(mm: &MmWithUser, range: &mut Registered, bounds: Range<usize>) -> Result {
     let new = register(mm, &range.svm, bounds)?;
     // The old one is dropped, which waits for its callbacks.

@@ -66,12 +66,12 @@ impl Operations for Vm {
 }
 
 impl Vm {
-    /// When a fault begins to look up its page.
+    /// The state when a fault begins to look up its page.
     fn fault_begin(&self) -> usize {
         self.mmu.lock().seq
     }
 
-    /// The shadow page table, unless what was looked up may be wrong: `mmu_invalidate_retry()`.
+    /// The shadow page table, unless the look-up may be wrong: `mmu_invalidate_retry()`.
     fn fault_end(&self, seq: usize) -> Option<SpinLockGuard<'_, Mmu>> {
         let mmu = self.mmu.lock();
         (mmu.in_progress == 0 && mmu.seq == seq).then_some(mmu)
@@ -124,7 +124,7 @@ mod tests {
 
         let seq = vm.fault_begin();
         let quiet = vm.fault_end(seq).is_some();
-        // KVM is also asked about memory that the guest does not have.
+        // KVM is also called for memory that the guest does not have.
         let outside = vm.fault_begin();
         let mm = TestMm::attach()?;
         let elsewhere = mm.mmap(PAGE_SIZE, PROT_READ)?;

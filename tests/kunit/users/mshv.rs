@@ -9,14 +9,14 @@ use super::*;
 #[pin_data]
 struct Region {
     addrs: Range<usize>,
-    /// What the hypervisor lets the guest use, under `mreg_mutex`.
+    /// The pages that the guest may use, under `mreg_mutex`.
     #[pin]
     mapped: Mutex<Mapped>,
 }
 
 struct Mapped {
     table: Table,
-    /// Pages that the hypervisor still has of what was deposited for its tables.
+    /// Deposited pages for tables that the hypervisor still has.
     deposited: usize,
 }
 
@@ -46,7 +46,7 @@ impl Operations for Region {
     fn invalidate<'op>(&'op self, op: Invalidation<'op, Self>) -> Invalidated<'op> {
         let pages = op.pages();
         let (mut mapped, done) = op.lock();
-        // It cannot fail, and there is a way that needs no memory: all of the region at once.
+        // It cannot fail, and there is a way that needs no memory: the whole region in one call.
         if mapped.remap_no_access(pages).is_err() {
             mapped.table.retain(|_| false);
         }

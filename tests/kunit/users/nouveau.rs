@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! nouveau: a list notifier that refuses, interval notifiers that last for one fault, and
-//! invalidations that the driver brought about itself.
+//! invalidations by the driver itself.
 
 use super::*;
 use kernel::mm::mmu_notifier::{
@@ -16,7 +16,7 @@ use kernel::mm::mmu_notifier::{
 #[pin_data]
 struct Svmm {
     memory: ops::Range<usize>,
-    /// What is mapped, under `svmm->mutex`.
+    /// The mapped pages, under `svmm->mutex`.
     #[pin]
     table: Mutex<Table>,
     /// The device, whose address names the driver as the owner of migrations.
@@ -33,7 +33,7 @@ impl Svmm {
     }
 }
 
-/// What is registered for all of the process.
+/// The notifier for the whole process.
 struct Listener(Arc<Svmm>);
 
 #[vtable]
@@ -55,8 +55,8 @@ impl list::Operations for Listener {
 // [svmm end]
 
 // [fault]
-/// What is registered for one fault, `struct svm_notifier`. It has no page table: it only makes
-/// the fault begin again.
+/// The notifier for one fault, `struct svm_notifier`. It has no page table: it only makes the fault
+/// begin again.
 struct Fault(Arc<Svmm>);
 
 impl interval::Operations for Fault {

@@ -2,8 +2,8 @@
 
 //! On-demand paging, after `drivers/infiniband/sw/rxe/rxe_odp.c`.
 //!
-//! A process registers a range of its memory with `/dev/rust_odp`. Whoever has the file open may
-//! then read and write that memory through the page table of the device.
+//! A process registers a range of its memory with `/dev/rust_odp`. Every process with the open file
+//! may then read and write this memory through the page table of the device.
 
 use core::{
     cmp,
@@ -111,8 +111,8 @@ fn needs_fault(table: &Pages<'_>, pages: Range<usize>, access: Access) -> bool {
     })
 }
 
-/// Calls `f` with each address of `range` at which a page begins or the range does, and with the
-/// part of the range that is in that page.
+/// Calls `f` with each address of `range` at which a page or the range begins, and with the part of
+/// the range in this page.
 fn for_each_page(range: Range<usize>, mut f: impl FnMut(usize, Range<usize>) -> Result) -> Result {
     let mut addr = range.start;
 

@@ -28,7 +28,7 @@ struct EnclMm {
     /// Whether its pages may be in use by this address space.
     #[pin]
     active: Mutex<bool>,
-    /// What keeps the object, until the address space is gone.
+    /// The reference that keeps the object, until the address space is gone.
     #[pin]
     own: SpinLock<Option<Ref<EnclMm>>>,
 }

@@ -15,7 +15,7 @@ use kernel::{
 /// An address space of the IOMMU.
 #[pin_data]
 struct Domain {
-    /// What its TLB has of the page tables.
+    /// The entries of its TLB.
     #[pin]
     tlb: SpinLock<Table>,
 }
@@ -55,7 +55,7 @@ mod tests {
         let domain = register(&process)?;
 
         domain.tlb.lock().fill();
-        // Flushes may be for more than what changed, but what changed is gone.
+        // Flushes may be for more than the changed pages, but the changed pages are gone.
         let used = process.change(|| domain.tlb.lock().pages)?;
         drop(domain);
 

@@ -19,7 +19,7 @@ struct Dmirror {
     mdevice: Arc<u64>,
 }
 
-/// What is registered for all of the address space.
+/// The notifier for the whole address space.
 struct Mirror(Arc<Dmirror>);
 
 impl Operations for Mirror {
@@ -31,7 +31,7 @@ impl Operations for Mirror {
         &self.0.pt
     }
 
-    /// The driver that migrates a page to its own memory knows that.
+    /// A driver that migrates a page to its own memory needs no callback.
     fn is_own(&self, owner: Owner) -> bool {
         owner.is(&*self.0.mdevice)
     }
@@ -67,7 +67,7 @@ fn open(process: &Process, dmirror: &Arc<Dmirror>) -> Result<Pin<KBox<Notifier<M
 // [mirror end]
 
 // [snapshot]
-/// What is registered for one snapshot, which changes nothing.
+/// The notifier for one snapshot, which changes nothing.
 struct Snapshot(Arc<Dmirror>);
 
 impl Operations for Snapshot {
@@ -93,8 +93,7 @@ impl Operations for Snapshot {
     }
 }
 
-/// What of the memory the device uses, at a moment at which none of it changed since `look_up`
-/// began.
+/// Returns the memory that the device uses, at a moment without a change since `look_up` began.
 fn snapshot(process: &Process, dmirror: &Arc<Dmirror>, look_up: impl Fn() -> Result) -> Result<u8> {
     let memory = dmirror.memory.clone();
     let init = Notifier::new(&process.mm, memory, Ok(Snapshot(dmirror.clone())));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! xe: user memory that is unbound in two passes, with a semaphore for each address space of the
-//! GPU, and a sequence number that is kept.
+//! GPU, and a stored sequence number.
 
 use super::*;
 use kernel::{
@@ -36,7 +36,7 @@ struct Vm {
     outstanding: Atomic<usize>,
 }
 
-/// What is bound in an address space.
+/// The bindings of an address space.
 struct Binds {
     count: usize,
 }
@@ -47,7 +47,7 @@ struct Vma {
     vm: Arc<Vm>,
     range: Range<usize>,
     bound: LockedBy<bool, Binds>,
-    /// When the pages were looked up, if they were, `notifier_seq`.
+    /// The time at which the pages were looked up, if they were, `notifier_seq`.
     #[pin]
     looked_up: Mutex<Option<Stamp>>,
 }
@@ -133,8 +133,8 @@ fn pin_pages(vma: &Notifier<Vma>) -> Result {
     Ok(())
 }
 
-/// Whether the pages that were looked up are valid, under the lock that is held for reading, as
-/// `vma_check_userptr()` does for each part of a bind.
+/// Returns whether the pages are valid, under the lock held for reading, as `vma_check_userptr()`
+/// does for each part of a bind.
 fn is_valid(vma: &Notifier<Vma>, binds: &RwSemaphoreReadGuard<'_, Binds>) -> bool {
     let looked_up = *vma.looked_up.lock();
 
@@ -144,7 +144,7 @@ fn is_valid(vma: &Notifier<Vma>, binds: &RwSemaphoreReadGuard<'_, Binds>) -> boo
 }
 // [vma end]
 
-/// Binds what is valid, for which it has to write.
+/// Binds the valid pages, under the lock for writing.
 fn bind(vma: &Notifier<Vma>) -> Result {
     loop {
         pin_pages(vma)?;
@@ -214,7 +214,7 @@ mod tests {
         let refused = kunit::try_invalidate(&process.mm, 0..usize::MAX);
         let collided = !valid(7);
         let reaped = kunit::try_invalidate(&process.mm, 0..process.memory.start + PAGE_SIZE);
-        // All that are left at once.
+        // All remaining ones together.
         user::fork()?;
         let none = (bound(), flushes(), valid(7));
         drop(vmas);
