@@ -176,7 +176,7 @@ DEFINE_EVENT(mmu_notifier_subscription, mmu_notifier_remove,
 	TP_ARGS(fn, mm, start, last, deferred)
 );
 
-/* A reader has waited for the end of an invalidation, for so many ns. */
+/* A reader has waited for the end of an invalidation; the time is in ns. */
 TRACE_EVENT(mmu_notifier_collision,
 
 	TP_PROTO(void *fn, struct mm_struct *mm, u64 ns),
