@@ -45,7 +45,7 @@ LIMITS = {"callbacks": {INLINED: 1.00, CALLED: 1.05}, "operations": {INLINED: 1.
 EXCEPTIONS = {
     "interval_try_invalidate_refused": {CALLED: 1.06},
     "two_pass_invalidate": {CALLED: 1.37},
-    "two_pass_try_invalidate": {CALLED: 1.11},
+    "two_pass_try_invalidate": {CALLED: 1.12},
     "deferring_try_invalidate": {INLINED: 1.01, CALLED: 1.06},
     "deferring_try_invalidate_refused": {INLINED: 1.01},
     "list_start_end": {CALLED: 1.26},
