@@ -62,11 +62,11 @@
 //! a folio, the lock of the folio.
 //!
 //! Reclaim calls callbacks. So a callback must not allocate memory in a way that may reclaim. It
-//! must not take a lock either that other code holds over such an allocation, over an access to user
-//! memory, or over [`interval::Notifier::read_begin`]. Lockdep checks these rules with the map that
-//! the core holds around invalidations, once it has seen both halves of a mistake. For the lock of
-//! an [interval notifier](interval::Notifier), the registration is one half. The core does not hold
-//! the map when an address space is released.
+//! must not take a lock either that other code holds over such an allocation, over an access to
+//! user memory, or over [`interval::Notifier::read_begin`]. Lockdep checks these rules with the map
+//! that the core holds around invalidations, once it has seen both halves of a mistake. For the
+//! lock of an [interval notifier](interval::Notifier), the registration is one half. The core does
+//! not hold the map when an address space is released.
 //!
 //! Any number of callbacks may run at the same time, even before the constructor of the notifier
 //! has returned, and even when the address space has no users any more. So a callback must not
@@ -75,19 +75,20 @@
 //! # Removal
 //!
 //! Dropping a notifier sleeps until its callbacks have returned. If you drop a notifier in one of
-//! its own callbacks, or while you hold a lock of the callbacks, you get a deadlock. Lockdep reports
-//! it, except for an interval notifier that is dropped in its callback for [`Event::Release`].
+//! its own callbacks, or while you hold a lock of the callbacks, you get a deadlock. Lockdep
+//! reports it, except for an interval notifier that is dropped in its callback for
+//! [`Event::Release`].
 //!
 //! If you leak a notifier, its callbacks are called for as long as the address space lives. So each
-//! notifier has a [reference to the module](crate::module::ModuleRef) of its callbacks, and a module
-//! cannot be unloaded while it has a notifier, leaked or not. The reference is put after the
+//! notifier has a [reference to the module](crate::module::ModuleRef) of its callbacks, and a
+//! module cannot be unloaded while it has a notifier, leaked or not. The reference is put after the
 //! destructor of the data.
 //!
 //! The reference does not keep other modules. For example, if the data has a `fn` or a `dyn` from
 //! another driver, you must keep that driver's module by other means.
 //!
-//! You can drop a notifier wherever code of the module may run and sleep, for example when a file is
-//! closed, or in a [work item](crate::workqueue).
+//! You can drop a notifier wherever code of the module may run and sleep, for example when a file
+//! is closed, or in a [work item](crate::workqueue).
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
