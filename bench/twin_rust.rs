@@ -75,7 +75,7 @@ struct Interval<const DEFERS: bool> {
     invalidated: Mutex<usize>,
 }
 
-/// The bytes of a range that is not empty, as all are that callbacks are called for.
+/// Returns the bytes of a range. No callback is called for an empty range.
 fn bytes(range: ops::Range<usize>) -> usize {
     range.end.wrapping_sub(range.start)
 }
@@ -198,7 +198,7 @@ impl List {
         })
     }
 
-    /// Whether the device has used the memory: every second time.
+    /// Returns whether the device has used the memory: every second time.
     fn young(&self) -> bool {
         let mut asked = self.asked.lock();
         let young = *asked & 1 != 0;
@@ -335,9 +335,9 @@ impl Object for Process {
 
 static PROCESSES: Registry<Process> = new_registry!(Process);
 
-// What follows is how `bench.c` calls all of that.
+// The interface of all drivers to `bench.c` follows.
 
-/// What a slot of `bench.c` has room for.
+/// The contents of a slot of `bench.c`.
 trait Slot: Sized {
     /// Registers a notifier.
     fn new(mm: &MmWithUser, range: ops::Range<usize>) -> impl PinInit<Self, Error>;

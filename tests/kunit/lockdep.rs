@@ -808,7 +808,8 @@ mod tests {
         Ok(())
     }
 
-    /// Checks that a callback that may sleep must not allocate with `flags`, which reclaim.
+    /// Checks that lockdep reports an allocation with `flags`, which reclaim, in a callback that
+    /// may sleep.
     fn alloc_in_callback(flags: Flags, header: &CStr) -> Result {
         check(
             &[header],

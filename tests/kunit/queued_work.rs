@@ -2,7 +2,7 @@
 
 //! A module with work items that outlive their file.
 //!
-//! It is driven by commands that are written to `/dev/queued_work`. What they start waits for the
+//! It is driven by commands that are written to `/dev/queued_work`. The work items wait for the
 //! command `go`, so a test can try to unload the module before.
 
 use core::convert::Infallible;

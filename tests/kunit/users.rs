@@ -143,7 +143,8 @@ impl Process {
         TestMm::attach()?.munmap(addr, len)
     }
 
-    /// Changes one page after the other, and then all; what `used` says after each step.
+    /// Changes one page after the other, and then all, and returns the result of `used` after each
+    /// step.
     ///
     /// The steps are munmap(2), mprotect(2), mremap(2), madvise(2) and fork(2).
     fn change<T>(&self, used: impl Fn() -> T) -> Result<[T; 5]> {

@@ -19,8 +19,8 @@ required="open_close anon_read anon_read_prot anon_write anon_write_prot
 	exclusive_mprotect exclusive_cow userfaultfd_read"
 
 # Tests that it cannot pass, because it has no device memory to migrate to. See
-# Documentation/mm/rust-hmm.rst. hmm_test.c has what three of them, which are
-# anon_write_child, snapshot and double_map, test beside the migration.
+# Documentation/mm/rust-hmm.rst. Three of them, anon_write_child, snapshot and
+# double_map, also test other operations. hmm_test.c has these parts.
 migrating="anon_write_child migrate migrate_file_private migrate_fault
 	migrate_release migrate_shared migrate_multiple migrate_mixed snapshot
 	double_map hmm_gup_test hmm_cow_in_device migrate_anon_huge_empty
@@ -36,7 +36,7 @@ is_in() {
 	return 1
 }
 
-# tested MODULE PROGRAM OPTION ...: append what it prints to /tmp/MODULE.log
+# tested MODULE PROGRAM OPTION ...: append its output to /tmp/MODULE.log
 tested() {
 	log=/tmp/$1.log
 	shift
@@ -70,7 +70,7 @@ result_of() {
 	echo ${found:-none}
 }
 
-# said MODULE TEST: what it printed, as comments
+# said MODULE TEST: its output, as comments
 said() {
 	sed -n "/ RUN .*\.$2 \.\.\.$/,/^\(not \)\?ok /{/^#/p}" /tmp/$1.log
 }

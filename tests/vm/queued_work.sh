@@ -12,7 +12,7 @@ ko=/lib/modules/$module.ko
 dev=/dev/queued_work
 rounds=20
 
-# command WORD...: have a process that exits at once write commands to one file
+# command WORD...: write commands to one file in a process that then exits
 command() {
 	(
 		exec 3>$dev || exit

@@ -26,7 +26,7 @@ struct KfdProcess {
     own: SpinLock<Option<Ref<KfdProcess>>>,
 }
 
-/// What `p->mmu_notifier.ops` and the search for a process are in C.
+/// Replaces `p->mmu_notifier.ops` and the search for a process of C.
 static PROCESSES: Registry<KfdProcess> = new_registry!(KfdProcess);
 
 #[vtable]
