@@ -49,6 +49,8 @@ BUILDS = {
 CONFIG_MMU_MIRROR_TWIN=m
 CONFIG_NR_CPUS=1
 # CONFIG_SMP is not set
+# CONFIG_NUMA is not set
+# CONFIG_NUMA_EMU is not set
 """, 75),
     "check-release": Config("x86_64", X86_64, NO_TESTS + NO_ATOMIC_SLEEP + """\
 # CONFIG_DEBUG_MMU_NOTIFIER is not set
