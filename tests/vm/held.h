@@ -25,12 +25,12 @@
 /* The thread that is held, in memory that the processes share. */
 static atomic_int *held;
 
-static void nap(void)
+static inline void nap(void)
 {
 	usleep(10000);
 }
 
-static void *held_thread(void *unused)
+static inline void *held_thread(void *unused)
 {
 	*held = gettid();
 	for (;;)
@@ -38,13 +38,13 @@ static void *held_thread(void *unused)
 }
 
 /* Makes the thread stop on its way out, while it still has the memory. */
-static void hold(pid_t tid)
+static inline void hold(pid_t tid)
 {
 	if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACEEXIT))
 		die("PTRACE_SEIZE");
 }
 
-static void wait_until_held(pid_t tid)
+static inline void wait_until_held(pid_t tid)
 {
 	int status = 0;
 

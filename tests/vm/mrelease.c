@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -16,6 +15,7 @@
 
 #include "expect.h"
 #include "held.h"
+#include "uninterruptible.h"
 #include "mirror.h"
 
 #define PAGE		4096L
@@ -155,21 +155,6 @@ static long anon_kb(pid_t tid)
 	if (file)
 		fclose(file);
 	return kb;
-}
-
-/* The state of a thread, as one letter. */
-static char state(pid_t tid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	file = fopen(path, "r");
-	if (file) {
-		fscanf(file, "%*d (%*[^)]) %c", &state);
-		fclose(file);
-	}
-	return state;
 }
 
 static int write_file(const char *path, const char *text)
@@ -330,54 +315,6 @@ TEST_F(victim, shares_its_memory)
 	EXPECT_REAPED(1);
 	ptrace(PTRACE_DETACH, *held, NULL, NULL);
 	EXPECT_TRUE(exits(self));
-}
-
-/*
- * A write whose data userfaultfd(2) keeps back holds the lock of the file as
- * long as we like.
- */
-struct lock {
-	int file;
-	int uffd;
-	char *page;
-	pthread_t writer;
-};
-
-static void *hold_lock(void *lock)
-{
-	struct lock *l = lock;
-
-	return (void *)(long)(write(l->file, l->page, 1) == 1);
-}
-
-static int take_lock(struct lock *lock)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .range.len = PAGE,
-				       .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct uffd_msg msg;
-
-	lock->file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
-	lock->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	lock->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	reg.range.start = (uintptr_t)lock->page;
-	return lock->file >= 0 && lock->page != MAP_FAILED &&
-	       !ioctl(lock->uffd, UFFDIO_API, &api) &&
-	       !ioctl(lock->uffd, UFFDIO_REGISTER, &reg) &&
-	       !pthread_create(&lock->writer, NULL, hold_lock, lock) &&
-	       read(lock->uffd, &msg, sizeof(msg)) == sizeof(msg);
-}
-
-static int release_lock(struct lock *lock)
-{
-	struct uffdio_zeropage zero = { .range.start = (uintptr_t)lock->page,
-					.range.len = PAGE };
-	void *written = NULL;
-
-	ioctl(lock->uffd, UFFDIO_ZEROPAGE, &zero);
-	pthread_join(lock->writer, &written);
-	return !!written;
 }
 
 TEST_F(victim, in_uninterruptible_sleep)

@@ -74,6 +74,32 @@ static inline long anon_kb(pid_t tid)
 	return sum(path, "RssAnon: %ld");
 }
 
+/*
+ * The kilobytes of memory that are in use by the cgroup @memcg, or if it is NULL
+ * not free in the system.
+ *
+ * The files stay open: to open and read them for the first time takes memory,
+ * and when there is none this would wait for the reaper.
+ */
+static inline long used_kb(const char *memcg)
+{
+	static FILE *meminfo, *zoneinfo;
+	char path[128];
+
+	if (memcg) {
+		snprintf(path, sizeof(path), "%s/memory.current", memcg);
+		return sum(path, "%ld") / 1024;
+	}
+
+	if (!meminfo) {
+		meminfo = open_file("/proc/meminfo");
+		zoneinfo = open_file("/proc/zoneinfo");
+	}
+	/* Free memory is also in lists of the CPUs, as pages. */
+	return -sum_again(meminfo, "MemFree: %ld") -
+	       sum_again(zoneinfo, " count: %ld") * 4;
+}
+
 /* Memory of the calling process alone. */
 static inline char *private_memory(size_t len)
 {

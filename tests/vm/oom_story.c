@@ -57,28 +57,6 @@ static struct {
 	char *mem;		/* what is mirrored, in the victim */
 } *shared;
 
-/*
- * The kilobytes of memory that are in use by the cgroup, or not by the system.
- *
- * The files stay open: to open and read them for the first time takes memory,
- * and when there is none this would wait for the reaper.
- */
-static long used_kb(int memcg)
-{
-	static FILE *meminfo, *zoneinfo;
-
-	if (memcg)
-		return sum(CGROUP "/memory.current", "%ld") / 1024;
-
-	if (!meminfo) {
-		meminfo = open_file("/proc/meminfo");
-		zoneinfo = open_file("/proc/zoneinfo");
-	}
-	/* Free memory is also in lists of the CPUs, as pages. */
-	return -sum_again(meminfo, "MemFree: %ld") -
-	       sum_again(zoneinfo, " count: %ld") * 4;
-}
-
 /* How often the cgroup was out of memory. */
 static long memcg_ooms(void)
 {
@@ -215,7 +193,7 @@ int main(int argc, char **argv)
 	}
 
 	/* While there is memory. */
-	used = used_kb(memcg);
+	used = used_kb(memcg ? CGROUP : NULL);
 	pid = fork();
 	if (!pid) {
 		if (memcg)
@@ -244,7 +222,7 @@ int main(int argc, char **argv)
 	wait_until_held(*held);
 	killed = now();
 	shared->enough = 1;
-	used = used_kb(memcg);
+	used = used_kb(memcg ? CGROUP : NULL);
 
 	if (by_hand)
 		eagain = mrelease(pid, &cycles);
@@ -268,7 +246,7 @@ int main(int argc, char **argv)
 	limit = back + (never ? 1 : patience());
 	do {
 		nap();
-		freed = used - used_kb(memcg);
+		freed = used - used_kb(memcg ? CGROUP : NULL);
 	} while (freed < ENOUGH && now() < limit);
 
 	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld eagain=%d cycles=%llu",
