@@ -10,10 +10,11 @@ import dataclasses
 import itertools
 import re
 
+import frames
 import guest
 import log
 from build import build
-from common import Failure, arguments, main, output
+from common import Failure, arguments, main
 from guest import text_of
 from initramfs import initramfs
 from tree import prepared
@@ -53,10 +54,10 @@ FORMS_WAITING = {
 # The heads of the columns for the ways.
 COLUMNS = {"oom": "OOM killer", "memcg": "memory cgroup", "mrelease": "process_mrelease(2)"}
 
+MODULE = "rust_mmu_mirror"
+
 # The lines of a call trace that are shown: the reaper, the driver, and the sleep.
 SHOWN = re.compile(r"^ (schedule|msleep|oom_reaper|zap_vma\w*|__mmu_notifier\w+|\S+\+\S+ \[rust_mmu_mirror\]$)")
-
-FRAME = re.compile(r" (\S+)\+0x([0-9a-f]+)(/0x[0-9a-f]+) \[rust_mmu_mirror\]")
 
 
 @dataclasses.dataclass
@@ -129,38 +130,18 @@ def waiting_table(results):
             print(f"    {how:36}" + "".join(f" {results[way, driver, form]:19}" for way in WAYS).rstrip())
 
 
-def place(tree, obj, console):
-    """Return the file and line of the driver in a call trace."""
-    frame = FRAME.search(console)
-    if not frame:
-        return None
-    # The trace has the return address. The call is the instruction before it.
-    call = f"{frame[1]}+{int(frame[2], 16) - 1:#x}{frame[3]}"
-    result = output([tree.src / "scripts/faddr2line", obj / "samples/rust/rust_mmu_mirror.ko", call])
-    line = re.search(r"\b(samples/rust/\S+:\d+)", result.stdout)
-    return line[1] if line else None
-
-
 def report(tree, obj, console):
     """Show the report of the kernel about the driver that sleeps, with the file and line."""
     lines = [re.sub(r"^\[ *[\d.]+\](\[ *[TC]\d+\])? ?", "", line) for line in console.splitlines()]
     start = next((i for i, line in enumerate(lines) if line.startswith("BUG: ")), None)
-    where = place(tree, obj, console)
+    where = frames.place(tree, {MODULE: obj / f"samples/rust/{MODULE}.ko"}, console)
     if start is None or not where:
         raise Failure("the kernel log has no report of the driver that sleeps, or its trace has no frame of the driver")
     print(f"\nThe kernel reports the driver that sleeps, at {where}:\n")
     print(f"  {lines[start]}")
     for line in lines[start:]:
         if SHOWN.search(line):
-            print(f"    {readable(line.strip())}")
-
-
-def readable(frame):
-    """Return a line of a call trace with demangled names."""
-    symbol = frame.split("+")[0]
-    plain = output(["c++filt", symbol]).stdout.strip()
-    # c++filt leaves the hash behind the name of a crate.
-    return frame.replace(symbol, re.sub(r"\[[0-9a-f]+\]", "", plain))
+            print(f"    {frames.readable(line.strip())}")
 
 
 def boot_scenario(tree, obj, initrd, label, name, append=()):

@@ -11,11 +11,16 @@ from guest import SCENARIOS
 # The folders with the scripts and programs of guests.
 FOLDERS = [SCENARIOS, PROJECT / "tests/bench"]
 
+# The folders of each guest, beside those of its files.
+FILESYSTEM = ["/bin", "/dev", "/proc", "/sys", "/tmp", "/tests", "/lib", "/lib/modules", "/root"]
 
-def initramfs(tree, obj):
-    """Pack an initramfs for a guest: busybox, tools/init, modules, programs and scenarios."""
-    lines = [f"dir /{folder} 755 0 0" for folder in
-             ("bin", "dev", "proc", "sys", "tmp", "tests", "lib", "lib/modules", "root")]
+
+def initramfs(tree, obj, more=None):
+    """Pack an initramfs for a guest: busybox, tools/init, modules, programs and scenarios.
+
+    It also has the files in `more`, as {path in the guest: file}.
+    """
+    lines = [f"dir {folder} 755 0 0" for folder in FILESYSTEM]
     lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
     # Paths are relative to the project: gen_init_cpio cannot read names with spaces.
     files = {"/init": "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
@@ -28,6 +33,9 @@ def initramfs(tree, obj):
               for folder in FOLDERS for pattern in ("*.sh", "*.inc") for script in folder.glob(pattern)}
     files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
     files |= {f"/tests/{program.name}": program for program in programs(tree)}
+    files |= more or {}
+    folders = {parent for path in files for parent in pathlib.PurePath(path).parents}
+    lines += [f"dir {folder} 755 0 0" for folder in sorted(folders) if str(folder) not in ("/", *FILESYSTEM)]
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
     contents = tree.root / "initramfs.list"
     contents.write_text("\n".join(lines) + "\n")
@@ -40,10 +48,24 @@ def initramfs(tree, obj):
     return image
 
 
-def programs(tree):
-    """Compile the programs, and the selftest that one of the scenarios runs; ccache makes it quick."""
-    folder = tree.root / "programs"
+def compile_program(tree, folder, program, sources, flags):
+    """Compile one program of a guest into `folder`; ccache makes it quick."""
     folder.mkdir(exist_ok=True)
+    selftests = tree.src / "tools/testing/selftests"
+    # In tests/vm is a kselftest_harness.h that comes before theirs.
+    flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
+    steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]
+    for step in steps:
+        result = output(step)
+        if result.returncode:
+            raise Failure(f"{program} does not compile:\n{result.stdout}{shlex.join(map(str, step))}")
+    return folder / program
+
+
+def programs(tree):
+    """Compile the programs, and the selftest that one of the scenarios runs."""
     selftests = tree.src / "tools/testing/selftests"
     ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src]
     theirs = ["-D_GNU_SOURCE=", "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
@@ -51,14 +73,5 @@ def programs(tree):
               for source in sorted(source for folder in FOLDERS for source in folder.glob("*.c"))}
     wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
                                     for name in ("hmm-tests", "hugepage_settings", "vm_util")])
-    for program, (flags, sources) in wanted.items():
-        # The kselftest_harness.h in tests/vm comes before theirs.
-        flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
-        objects = [folder / f"{source.stem}.o" for source in sources]
-        steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
-        steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]
-        for step in steps:
-            result = output(step)
-            if result.returncode:
-                raise Failure(f"{program} does not compile:\n{result.stdout}{shlex.join(map(str, step))}")
-    return [folder / program for program in wanted]
+    return [compile_program(tree, tree.root / "programs", program, sources, flags)
+            for program, (flags, sources) in wanted.items()]

@@ -63,8 +63,7 @@ class Report:
     def add(self, text):
         """Take the next line of the log, and return whether the report continues after it."""
         self.length += 1
-        if len(self.lines) < SHOWN:
-            self.lines.append(text)
+        self.lines.append(text)
         if self.in_header:
             # The text of a warning comes between "cut here" and the place.
             self.header += "\n" + text
@@ -85,6 +84,16 @@ class Announcement:
 
 def judge(log):
     """Return the problems in the text of a kernel log, each with its lines; none if the log is as announced."""
+    return judged(log)[0]
+
+
+def reports(log):
+    """Return the reports in the text of a kernel log."""
+    return judged(log)[1]
+
+
+def judged(log):
+    """Return the problems in the text of a kernel log, as text, and all reports in it."""
     problems, reports, announced, announcements = [], [], [], []
     unfinished = []     # reports whose last line is still to come; one can stand inside another
     for line in REPLAYED.sub("", log).splitlines():
@@ -116,11 +125,11 @@ def judge(log):
         if matching:
             next((a for a in matching if a.seen < a.count), matching[0]).seen += 1
         else:
-            problems.append("unexpected report:\n" + "\n".join(report.lines))
+            problems.append("unexpected report:\n" + "\n".join(report.lines[:SHOWN]))
     for announcement in announcements:
         if announcement.seen != announcement.count:
             problems.append(f"expected {announcement.count} of '{announcement.text}', saw {announcement.seen}")
-    return problems
+    return problems, reports
 
 
 def announcements(text):

@@ -4,11 +4,13 @@
 import dataclasses
 
 
-def text(header, rows):
-    """Return the lines of a table: the first column to the left, the others to the right."""
+def text(header, rows, last=0):
+    """Return the lines of a table: the first column and the `last` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
-    return "\n".join("  ".join([first.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]).rstrip()
-                     for first, *cells in [header, *rows])
+    to_left = [0, *range(len(header) - last, len(header))]
+    return "\n".join("  ".join(cell.ljust(width) if column in to_left else cell.rjust(width)
+                               for column, (cell, width) in enumerate(zip(cells, widths))).rstrip()
+                     for cells in [header, *rows])
 
 
 @dataclasses.dataclass

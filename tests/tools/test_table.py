@@ -33,6 +33,10 @@ class Results(unittest.TestCase):
                               "15 passed, 0 failed, 1 skipped\n")
         self.assertEqual(code, 0)
 
+    def test_last_columns_to_the_left(self):
+        self.assertEqual(table.text(["a", "b", "c"], [["x", "10", "text"], ["long", "1", "t"]], last=1),
+                         "a      b  c\nx     10  text\nlong   1  t")
+
     def test_details_of_what_failed(self):
         out, code = self.show(Counts(passed=2, failed=1), Counts(passed=1))
         self.assertEqual(out.count("    a detail\n"), 1)
