@@ -10,6 +10,7 @@
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make bench       the cost of Rust beside C; with CASE=... only the cases that match
+## make reap        your driver meets the OOM reaper: make reap DRIVER=folder
 ## make docs        the pages and the API documentation as HTML
 ## make shell       an interactive guest with the modules and sample programs
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
@@ -58,6 +59,10 @@ docs:
 	@tools/setup docs
 	@$(python) tools/docs.py
 
+reap: setup
+	@$(python) tools/reap.py $(if $(CASE),--situations="$(CASE)") $(if $(PARAMS),--params="$(PARAMS)") \
+		$(if $(KASAN),--kasan) $(if $(IN),--language="$(IN)") "$(DRIVER)"
+
 setup:
 	@tools/setup
 
@@ -66,4 +71,4 @@ clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC SIGNOFF
-.PHONY: help demo bench check docs shell apply test test-fast test-kasan test-rt series series-build setup clean
+.PHONY: help demo bench check docs reap shell apply test test-fast test-kasan test-rt series series-build setup clean

@@ -35,11 +35,13 @@ APPEND_NOT_KASAN = "mmu_notifier.try_first=0"
 class Patience:
     """The limit for a guest without news: `seconds`, and proportionally more if it boots slowly.
 
-    A limit on the total time would fail slow guests: other guests and builds may run at the same time.
+    A limit on the total time would fail slow guests: other guests and builds may run at the same time. The
+    first news may take `first` seconds, if that is more.
     """
 
-    def __init__(self, seconds, now):
+    def __init__(self, seconds, now, first=0):
         self.seconds = seconds
+        self.first = max(first, seconds)
         self.start = self.since = now
         self.news = 0
         self.slowness = 1
@@ -50,7 +52,7 @@ class Patience:
             if not self.news:
                 self.slowness = max(1, (now - self.start) / BOOT)
             self.news, self.since = news, now
-        return self.since + self.seconds * self.slowness - now
+        return self.since + (self.seconds * self.slowness if self.news else self.first) - now
 
 
 class Run:
@@ -70,14 +72,14 @@ class Run:
         """Return the number of results so far."""
         return sum(len(NEWS.findall(log.read_text(errors="replace"))) for log in (self.console, self.ktap) if log.exists())
 
-    def boot(self, label, command, limit, stdout, status=None):
+    def boot(self, label, command, limit, stdout, status=None, first=0):
         """Run `command` with its output in `stdout`, until it ends or has no news for `limit` seconds.
 
-        `status` returns the progress as text.
+        `status` returns the progress as text. The first news may take `first` seconds, if that is more.
         """
         progress = Progress(label, command)
         start = time.monotonic()
-        patience = Patience(limit, start)
+        patience = Patience(limit, start, first)
         with open(stdout, "wb") as out:
             # A session of its own: UML has several processes, and all of them must be killed.
             process = subprocess.Popen([str(word) for word in command], env=environment(), stdin=subprocess.DEVNULL,
@@ -87,7 +89,7 @@ class Run:
                     progress.update(f"{status() if status else 'running'}, {left:.0f} s left without news")
                     with_timeout(process, 1)
                 if process.poll() is None:
-                    self.problem = f"hangs: no news for {limit * patience.slowness:.0f} s"
+                    self.problem = f"hangs: no news for {time.monotonic() - patience.since:.0f} s"
                 elif process.returncode:
                     self.problem = f"{pathlib.Path(command[0]).name} exited with {process.returncode}"
             finally:
@@ -124,7 +126,7 @@ def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, ma
     run = Run(folder)
     command = qemu_command(obj, machine or accelerator(obj), append, memory, initrd)
     command += ["-display", "none", "-serial", f"file:{run.console}", "-serial", f"file:{run.ktap}"]
-    run.boot(label, command, limit, run.own, status and (lambda: status(run)))
+    run.boot(label, command, limit, run.own, status and (lambda: status(run)), LIMIT)
     if run.problem and not run.console.exists():
         run.problem += ": " + run.own.read_text(errors="replace").strip()
     return run

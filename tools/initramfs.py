@@ -9,7 +9,7 @@ from common import Failure, PROJECT, output
 from guest import SCENARIOS
 
 # The folders with the scripts and programs of guests.
-FOLDERS = [SCENARIOS, PROJECT / "tests/bench"]
+FOLDERS = [SCENARIOS, PROJECT / "tests/bench", PROJECT / "tests/reap"]
 
 # The folders of each guest, beside those of its files.
 FILESYSTEM = ["/bin", "/dev", "/proc", "/sys", "/tmp", "/tests", "/lib", "/lib/modules", "/root"]

@@ -55,6 +55,12 @@ class Patience(unittest.TestCase):
         patience = guest.Patience(100, 1000)
         self.assertEqual(patience.left(1, 1000 + 3 * guest.BOOT), 300)
 
+    def test_the_first_may_take_longer(self):
+        patience = guest.Patience(30, 1000, first=100)
+        self.assertGreater(patience.left(0, 1099), 0)
+        self.assertLessEqual(patience.left(0, 1100), 0)
+        self.assertEqual(patience.left(1, 1001), 30)
+
     def test_news(self):
         for line, news in (("ok 1 a", 1), ("[    1.400036]     not ok 2 b", 1), ("    #  RUN           c ...", 1),
                            ("[    0.5]     # Subtest: d", 1), ("[    0.45] bench: cost: case=e", 1),

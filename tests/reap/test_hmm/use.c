@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Has the test device of HMM, in C or in Rust, mirror memory of this process.
+ */
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "device.h"
+#include "reap.h"
+
+#define LEN	(8UL << 20)
+
+static struct device device;
+
+static int read_page(void *page, void *buf)
+{
+	return device_read(&device, page, buf) < 0;
+}
+
+int main(void)
+{
+	char *mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static char buf[REAP_PAGE];
+
+	if (mem == MAP_FAILED || device_open(&device, 1)) {
+		perror("/dev/hmm_dmirror0");
+		return 1;
+	}
+	memset(mem, 1, LEN);
+	for (char *page = mem; page < mem + LEN; page += REAP_PAGE) {
+		if (read_page(page, buf)) {
+			perror("HMM_DMIRROR_READ_UNLOCKED");
+			return 1;
+		}
+	}
+	return reap_stay(mem, LEN, read_page);
+}
