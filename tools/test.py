@@ -2,13 +2,16 @@
 """Run the tests, show a table, and end with the line `N passed, N failed, N skipped`."""
 
 import io
+import pathlib
 import re
+import tempfile
 import time
 import unittest
 
 import guest
 import ktap
 import log
+import reap
 from build import build
 from common import Failure, PROJECT, arguments, main
 from guest import text_of
@@ -133,6 +136,38 @@ def scenario(table, tree, name, run):
     print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
 
 
+# What `make reap` is tried with: the situations, None for all, and where the kernel has to report the driver.
+REAPED = {
+    "rust_mmu_mirror": (None, None),
+    "careless": (["munmap", "mrelease"], "tests/reap/careless/careless.c:"),
+    "template-rust": (["munmap", "mrelease"], None),
+    "template-c": (["munmap", "mrelease"], None),
+}
+
+
+def reaped(table, tree, config):
+    """Put the examples of `make reap` before the OOM reaper, and the drivers that it writes to begin with."""
+    obj = build(tree, config)
+    for name, (situations, reported) in REAPED.items():
+        folder = reap.EXAMPLES / name
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
+            if name.startswith("template-"):
+                folder = pathlib.Path(scratch) / name
+                reap.write_template(folder, name.removeprefix("template-"))
+            bench = reap.put(tree, config, obj, folder, situations)
+        wrong = [f"{row.situation}: {row.result()}" for row in bench.rows.values() if not is_expected(row, reported)]
+        table.row(f"reap-{name}", Counts(len(bench.rows) - len(wrong), len(wrong)), time.monotonic() - start,
+                  "\n".join([*wrong, f"logs: {bench.folder}"]))
+
+
+def is_expected(row, reported):
+    """Whether a situation came about, and the driver is found to be good, or where it is `reported`."""
+    if reported:
+        return any(place and reported in place for _, place in row.reports)
+    return row.result() in ("ok", "ok, unloaded")
+
+
 def run(suites):
     with prepared() as tree:
         table = Table("suite")
@@ -145,6 +180,7 @@ def run(suites):
                 kunit_x86_64(table, tree, "x86_64")
                 lockdep(table, tree, "x86_64")
                 vm(table, tree, "x86_64")
+                reaped(table, tree, "x86_64")
             if suites == "rt":
                 kunit_x86_64(table, tree, "x86_64-rt")
                 vm(table, tree, "x86_64-rt", ["driver_waits"])
