@@ -12,7 +12,8 @@
 ## make bench       the cost of Rust beside C; with CASE=... only the cases that match
 ## make reap        your driver meets the OOM reaper: make reap DRIVER=folder
 ## make docs        the pages and the API documentation as HTML
-## make shell       an interactive guest with the modules and sample programs
+## make shell       an interactive guest with the modules and test programs; with FRAGMENT=my.config in its kernel,
+##                  MEMORY=2G, and FILES="my_test.c my_test.sh" in its /tests
 ## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
 ## make series-build  build the kernel after each patch, in several configurations: hours
 ## make apply       put patches and files into your own kernel tree: make apply KSRC=/path/to/linux
@@ -26,7 +27,7 @@ python = /usr/bin/python3
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
-demo check shell: setup
+demo check: setup
 	@$(python) tools/$@.py
 
 test: setup
@@ -62,6 +63,9 @@ docs:
 reap: setup
 	@$(python) tools/reap.py $(if $(CASE),--situations="$(CASE)") $(if $(PARAMS),--params="$(PARAMS)") \
 		$(if $(KASAN),--kasan) $(if $(IN),--language="$(IN)") "$(DRIVER)"
+
+shell: setup
+	@$(python) tools/shell.py $(if $(FRAGMENT),--fragment="$(FRAGMENT)") $(if $(MEMORY),--memory="$(MEMORY)") $(FILES)
 
 setup:
 	@tools/setup
