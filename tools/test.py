@@ -11,6 +11,7 @@ import unittest
 import guest
 import ktap
 import log
+import prove
 import reap
 from build import build
 from common import Failure, PROJECT, arguments, main
@@ -31,6 +32,17 @@ def tools(table):
     skipped = len(result.skipped)
     counts = Counts(result.testsRun - failed - skipped, failed, skipped)
     table.row("tools", counts, time.monotonic() - start, stream.getvalue())
+
+
+def prover(table):
+    """The unit tests of tools/prove, and its controls."""
+    start = time.monotonic()
+    result = prove.cargo("test")
+    found = re.findall(r"^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored", result.stdout, re.M)
+    passed, failed, skipped = (sum(map(int, column)) for column in zip(*found)) if found else (0, 0, 0)
+    # A test that does not compile has no result.
+    failed = failed or int(result.returncode != 0 or not found)
+    table.row("prove", Counts(passed, failed, skipped), time.monotonic() - start, result.stdout)
 
 
 def judged(tree, run, results, problems=()):
@@ -174,6 +186,7 @@ def run(suites):
         try:
             if suites not in ("kasan", "rt"):
                 tools(table)
+                prover(table)
                 kunit_uml(table, tree)
                 ui(table, tree.root / "uml")
             if suites == "all":

@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Callbacks with a known verdict: those named n_* must be PROVED, those named p_* must alarm, and those named u_* must be
+ * UNPROVEN. Without the rule that stands after n_ in its name (values, objects, fields or kcfi) such a callback must alarm:
+ * so each of them shows that the rule is needed, and that the control can fail.
+ */
+#include "kernel.h"
+
+struct ops { void (*first)(void *p); int (*second)(int x); };
+struct slow_ops { int x; void (*run)(void *p); };
+struct parameters { unsigned long address; bool (*handler)(struct parameters *p); bool may_block; };
+struct driver {
+	struct mmu_interval_notifier notifier;
+	int lock;
+	struct ops *ops;
+	const struct slow_ops *slow;
+	struct driver *next;
+	bool block;
+	void *p;
+};
+
+static struct driver *driver(struct mmu_interval_notifier *mni)
+{
+	return container_of(mni, struct driver, notifier);
+}
+
+static void fast(void *p) { *(int *)p = 1; }
+static void slow(void *p) { mutex_lock(p); }
+static int twice(int x) { return 2 * x; }
+/* Each of these is stored in a way that makes it a target of more than one call. */
+static void slow_in_union(void *p, long x) { mutex_lock(p); }
+static void slow_by_address(void *p) { mutex_lock(p); }
+
+/* Locks, and the flag. */
+static bool p_lock(ARGS)
+{
+	mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_lock)
+
+static bool p_two_calls(ARGS)
+{
+	fast(mni);
+	slow(mni);
+	return 1;
+}
+OPS(p_two_calls)
+
+static bool n_plain_trylock(ARGS)
+{
+	if (!mutex_trylock(&driver(mni)->lock))
+		return 0;
+	return 1;
+}
+OPS(n_plain_trylock)
+
+static bool n_values_flag(ARGS)
+{
+	if (mmu_notifier_range_blockable(range))
+		mutex_lock(&driver(mni)->lock);
+	else if (!mutex_trylock(&driver(mni)->lock))
+		return 0;
+	return 1;
+}
+OPS(n_values_flag)
+
+static bool p_flag_inverted(ARGS)
+{
+	if (!mmu_notifier_range_blockable(range))
+		mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_flag_inverted)
+
+static bool p_other_flag(ARGS)
+{
+	if (range->flags & 2)
+		mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_other_flag)
+
+static bool n_values_early_return(ARGS)
+{
+	if (!mmu_notifier_range_blockable(range))
+		return 0;
+	mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(n_values_early_return)
+
+static bool p_early_return_of_another(ARGS)
+{
+	if (!mmu_notifier_range_blockable((void *)seq))
+		return 0;
+	mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_early_return_of_another)
+
+static noinline void inner(struct driver *d, bool may_block)
+{
+	if (may_block)
+		mutex_lock(&d->lock);
+}
+
+static bool n_values_flag_passed(ARGS)
+{
+	inner(driver(mni), mmu_notifier_range_blockable(range));
+	return 1;
+}
+OPS(n_values_flag_passed)
+
+static bool p_flag_passed_inverted(ARGS)
+{
+	inner(driver(mni), !mmu_notifier_range_blockable(range));
+	return 1;
+}
+OPS(p_flag_passed_inverted)
+
+static noinline int may_wait(const struct mmu_notifier_range *range)
+{
+	return mmu_notifier_range_blockable(range) ? 5 : 0;
+}
+
+static bool n_values_flag_returned(ARGS)
+{
+	if (may_wait(range))
+		mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(n_values_flag_returned)
+
+static bool p_flag_in_driver(ARGS)
+{
+	if (driver(mni)->block)
+		mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_flag_in_driver)
+
+static bool n_values_switch(ARGS)
+{
+	switch (mmu_notifier_range_blockable(range)) {
+	case 1:
+		mutex_lock(&driver(mni)->lock);
+		break;
+	default:
+		fast(mni);
+	}
+	return 1;
+}
+OPS(n_values_switch)
+
+static bool p_switch(ARGS)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_UNMAP:
+		break;
+	case MMU_NOTIFY_CLEAR:
+		mutex_lock(&driver(mni)->lock);
+	}
+	return 1;
+}
+OPS(p_switch)
+
+static bool p_loop(ARGS)
+{
+	for (struct driver *d = driver(mni); d; d = d->next)
+		mutex_lock(&d->lock);
+	return 1;
+}
+OPS(p_loop)
+
+static noinline void down(void *p, int depth)
+{
+	if (depth)
+		down(p, depth - 1);
+	else
+		mutex_lock(p);
+}
+
+static bool p_recursion(ARGS)
+{
+	down(mni, 3);
+	return 1;
+}
+OPS(p_recursion)
+
+static bool p_wait(ARGS)
+{
+	wait_event(NULL, *(volatile int *)mni);
+	return 1;
+}
+OPS(p_wait)
+
+static bool p_sleep(ARGS)
+{
+	msleep(1);
+	return 1;
+}
+OPS(p_sleep)
+
+static bool n_values_no_timeout(ARGS)
+{
+	schedule_timeout(0);
+	return 1;
+}
+OPS(n_values_no_timeout)
+
+static bool p_timeout(ARGS)
+{
+	schedule_timeout(seq);
+	return 1;
+}
+OPS(p_timeout)
+
+/* Allocations: the flags go through every level. */
+static noinline void *middle(gfp_t gfp)
+{
+	return kmalloc(64, gfp | __GFP_ZERO);
+}
+
+static bool n_values_nowait(ARGS)
+{
+	driver(mni)->p = middle(GFP_NOWAIT);
+	return 1;
+}
+OPS(n_values_nowait)
+
+static bool n_values_atomic(ARGS)
+{
+	driver(mni)->p = middle(GFP_ATOMIC);
+	return 1;
+}
+OPS(n_values_atomic)
+
+static bool p_kernel(ARGS)
+{
+	driver(mni)->p = middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_kernel)
+
+static bool p_gfp_or(ARGS)
+{
+	driver(mni)->p = middle(GFP_NOWAIT | (seq ? __GFP_DIRECT_RECLAIM : 0));
+	return 1;
+}
+OPS(p_gfp_or)
+
+static bool n_values_gfp_masked(ARGS)
+{
+	driver(mni)->p = middle(GFP_KERNEL & ~__GFP_DIRECT_RECLAIM);
+	return 1;
+}
+OPS(n_values_gfp_masked)
+
+static bool n_values_gfp_masked_late(ARGS)
+{
+	driver(mni)->p = middle((gfp_t)seq & ~__GFP_DIRECT_RECLAIM);
+	return 1;
+}
+OPS(n_values_gfp_masked_late)
+
+static bool p_gfp_unknown(ARGS)
+{
+	driver(mni)->p = middle((gfp_t)seq);
+	return 1;
+}
+OPS(p_gfp_unknown)
+
+static bool n_values_gfp_by_flag(ARGS)
+{
+	driver(mni)->p = middle(mmu_notifier_range_blockable(range) ? GFP_KERNEL : GFP_NOWAIT);
+	return 1;
+}
+OPS(n_values_gfp_by_flag)
+
+/* Function pointers. */
+struct ops ops = { .first = fast, .second = twice };
+const struct slow_ops slow_ops = { 1, slow };
+
+static bool n_fields_ops(ARGS)
+{
+	driver(mni)->ops->first(mni);
+	return 1;
+}
+OPS(n_fields_ops)
+
+static bool p_ops(ARGS)
+{
+	driver(mni)->slow->run(mni);
+	return 1;
+}
+OPS(p_ops)
+
+struct stored { long a; void (*run)(void *p); };
+void store(struct stored *s) { s->run = slow; }
+
+static bool p_ops_stored(ARGS)
+{
+	driver(mni)->next->ops = &ops;
+	((struct stored *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_ops_stored)
+
+struct stored_fast { long a; void (*run)(void *p); };
+void store_fast(struct stored_fast *s) { s->run = fast; }
+
+static bool n_fields_stored(ARGS)
+{
+	((struct stored_fast *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(n_fields_stored)
+
+struct copied { long a; void (*run)(void *p); };
+void copy(struct copied *c, struct stored *s) { c->run = s->run; }
+
+static bool p_copied(ARGS)
+{
+	((struct copied *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_copied)
+
+struct by_parameter { long a; void (*run)(void *p); };
+static noinline void set(struct by_parameter *b, void (*run)(void *p)) { b->run = run; }
+void sets(struct by_parameter *b) { set(b, slow); }
+
+static bool p_stored_by_parameter(ARGS)
+{
+	((struct by_parameter *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_stored_by_parameter)
+
+struct by_parameter2 { long a; void (*run)(void *p); };
+static noinline void set2(struct by_parameter2 *b, void (*run)(void *p)) { b->run = run; }
+void sets2(struct by_parameter2 *b) { set2(b, fast); }
+
+static bool n_fields_stored_by_parameter(ARGS)
+{
+	((struct by_parameter2 *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(n_fields_stored_by_parameter)
+
+struct by_address { long a; void (*run)(void *p); };
+static noinline void write(void (**to)(void *p), void (*run)(void *p)) { *to = run; }
+void writes(struct by_address *b) { write(&b->run, slow_by_address); }
+
+static bool p_stored_by_address(ARGS)
+{
+	((struct by_address *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_stored_by_address)
+
+struct returned { long a; void (*run)(void *p); };
+static noinline void *pick(void) { return slow; }
+void picks(struct returned *r) { r->run = pick(); }
+
+static bool p_returned(ARGS)
+{
+	((struct returned *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_returned)
+
+static void (*const table[])(void *p) = { fast, slow };
+
+static bool p_in_array(ARGS)
+{
+	table[seq & 1](mni);
+	return 1;
+}
+OPS(p_in_array)
+
+static void (*const fast_table[])(void *p) = { fast, fast };
+
+static bool n_fields_in_array(ARGS)
+{
+	fast_table[seq & 1](mni);
+	return 1;
+}
+OPS(n_fields_in_array)
+
+struct with_union { union { char x; struct { void (*other)(void *p, long x); char big[40]; }; }; void (*run)(void *p, long x); };
+struct with_union with_union = { .x = 5, .run = slow_in_union };
+
+static bool p_in_union(ARGS)
+{
+	((struct with_union *)driver(mni)->p)->run(mni, 1);
+	return 1;
+}
+OPS(p_in_union)
+
+struct anonymous { int a; struct { int b; void (*run)(void *p); }; };
+void anonymous(struct anonymous *a) { a->run = slow; }
+
+static bool p_in_anonymous_struct(ARGS)
+{
+	((struct anonymous *)driver(mni)->p)->run(mni);
+	return 1;
+}
+OPS(p_in_anonymous_struct)
+
+struct typed { long a; int (*run)(int x); };
+void *untyped_sink;
+void typed(struct typed *t) { t->run = twice; *(void **)&t->run = untyped_sink; untyped_sink = slow; }
+
+static bool n_kcfi_other_type(ARGS)
+{
+	(void)((struct typed *)driver(mni)->p)->run(3);
+	return 1;
+}
+OPS(n_kcfi_other_type)
+
+static noinline void apply(void (*f)(void *p), void *p)
+{
+	f(p);
+}
+
+static bool n_values_passed(ARGS)
+{
+	apply(fast, mni);
+	return 1;
+}
+OPS(n_values_passed)
+
+static bool p_passed(ARGS)
+{
+	apply(slow, mni);
+	return 1;
+}
+OPS(p_passed)
+
+struct later { long a; void (*run)(void *p); };
+
+static bool n_plain_asynchronous(ARGS)
+{
+	((struct later *)driver(mni)->p)->run = slow;
+	return 1;
+}
+OPS(n_plain_asynchronous)
+
+static bool p_two_fields(ARGS)
+{
+	if (seq & 1)
+		driver(mni)->ops->first(mni);
+	else
+		driver(mni)->slow->run(mni);
+	return 1;
+}
+OPS(p_two_fields)
+
+/* Structs on the stack. */
+static bool handler(struct parameters *p)
+{
+	if (p->may_block)
+		mutex_lock(p);
+	return 0;
+}
+
+static noinline bool handle(struct parameters *p)
+{
+	struct parameters copy = { .address = p->address, .may_block = p->may_block };
+
+	return p->handler(&copy);
+}
+
+static bool n_objects_flag(ARGS)
+{
+	struct parameters p = {
+		.address = seq, .handler = handler, .may_block = mmu_notifier_range_blockable(range),
+	};
+	
+	handle(&p);
+	return 1;
+}
+OPS(n_objects_flag)
+
+static bool p_object_flag(ARGS)
+{
+	struct parameters p = { .address = seq, .handler = handler, .may_block = 1 };
+	
+	handle(&p);
+	return 1;
+}
+OPS(p_object_flag)
+
+static bool handler2(struct parameters *p)
+{
+	if (p->may_block)
+		mutex_lock(p);
+	return 0;
+}
+
+static noinline bool handle2(struct parameters *p) { return p->handler(p); }
+static noinline void scribble(struct parameters *p) { p->may_block = *(volatile char *)&p->address & 1; }
+
+static bool p_object_written(ARGS)
+{
+	struct parameters p = { .address = seq, .handler = handler2, .may_block = 0 };
+	
+	scribble(&p);
+	if (handle2(&p))
+		return 0;
+	return 1;
+}
+OPS(p_object_written)
+
+static struct parameters *volatile kept;
+noinline void keeper(void) { kept->may_block = 1; }
+
+static bool p_object_kept(ARGS)
+{
+	struct parameters p = { .address = seq, .handler = handler, .may_block = 0 };
+	
+	kept = &p;
+	keeper();
+	handler(&p);
+	return 1;
+}
+OPS(p_object_kept)
+
+/* Links, and what cannot be followed. */
+static bool n_plain_weak(ARGS)
+{
+	weak_one(mni);
+	return 1;
+}
+OPS(n_plain_weak)
+
+static noinline void same_name(void *p) { *(int *)p = 2; }
+
+static bool n_plain_same_name(ARGS)
+{
+	same_name(mni);
+	return 1;
+}
+OPS(n_plain_same_name)
+
+static bool u_no_body(ARGS)
+{
+	nowhere();
+	return 1;
+}
+OPS(u_no_body)
+
+struct empty { void (*run)(void *p, int a, int b); };
+
+static bool u_no_target(ARGS)
+{
+	((struct empty *)driver(mni)->p)->run(mni, 1, 2);
+	return 1;
+}
+OPS(u_no_target)
+
+static bool u_assembly(ARGS)
+{
+	asm volatile("call *%0" : : "r"(seq));
+	return 1;
+}
+OPS(u_assembly)
+
+static bool p_assembly(ARGS)
+{
+	asm volatile("call %c0" : : "i"(slow));
+	return 1;
+}
+OPS(p_assembly)
+
+static bool p_assembly_by_name(ARGS)
+{
+	asm volatile("call mutex_lock");
+	return 1;
+}
+OPS(p_assembly_by_name)
+
+static bool n_plain_assembly(ARGS)
+{
+	asm volatile("lock; incl %0" : "+m"(*(int *)mni));
+	return 1;
+}
+OPS(n_plain_assembly)
+
+static bool p_asm_goto(ARGS)
+{
+	asm goto("jmp %l0" : : : : out);
+	return 0;
+out:
+	mutex_lock(mni);
+	return 1;
+}
+OPS(p_asm_goto)
+
+static bool n_plain_null(ARGS)
+{
+	void (*f)(void *p) = NULL;
+	
+	if (seq == 3)
+		f = fast;
+	if (f)
+		f(mni);
+	return 1;
+}
+OPS(n_plain_null)
+
+/* Callbacks of list notifiers, and the second pass. */
+static int n_values_list_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	if (mmu_notifier_range_blockable(range))
+		mutex_lock(mn);
+	return 0;
+}
+
+static void p_list_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	mutex_lock(mn);
+}
+
+static int p_list_young(struct mmu_notifier *mn, void *mm, unsigned long start, unsigned long end)
+{
+	msleep(1);
+	return 0;
+}
+
+/* May sleep: it is no callback that a non-blocking section calls. */
+static void release(struct mmu_notifier *mn, void *mm)
+{
+	mutex_lock(mn);
+}
+
+const struct mmu_notifier_ops list_ops = {
+	.release = release,
+	.clear_young = p_list_young,
+	.invalidate_range_start = n_values_list_start,
+	.invalidate_range_end = p_list_end,
+};
+
+static bool p_first_pass(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range, unsigned long seq,
+			 void **finish)
+{
+	mutex_lock(mni);
+	return 1;
+}
+
+const struct mmu_interval_notifier_ops two_pass_ops = { .invalidate_start = p_first_pass };

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the controls call, in a file of its own: the files have to be linked. */
+#include "kernel.h"
+
+void __might_sleep(const char *file, int line)
+{
+}
+
+void schedule(void)
+{
+}
+
+long schedule_timeout(long timeout)
+{
+	if (timeout)
+		schedule();
+	return 0;
+}
+
+void mutex_lock(void *m)
+{
+	__might_sleep(__FILE__, __LINE__);
+}
+
+bool mutex_trylock(void *m)
+{
+	return __atomic_exchange_n((int *)m, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+void msleep(unsigned int ms)
+{
+	schedule_timeout(ms);
+}
+
+void *slab_alloc(size_t size, gfp_t gfp)
+{
+	static char memory[64];
+
+	if (gfpflags_allow_blocking(gfp))
+		__might_sleep(__FILE__, __LINE__);
+	return memory;
+}
+
+void __attribute__((weak)) weak_one(void *p)
+{
+	mutex_lock(p);
+}
+
+/* Two callers of the fields, so that the types of the callbacks are known, as in mm/mmu_notifier.c. */
+bool call_interval(const struct mmu_interval_notifier_ops *ops, ARGS)
+{
+	void *finish;
+
+	if (ops->invalidate_start)
+		return ops->invalidate_start(mni, range, seq, &finish);
+	return ops->invalidate(mni, range, seq);
+}
+
+int call_list(const struct mmu_notifier_ops *ops, struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	int young = ops->clear_young ? ops->clear_young(mn, NULL, 0, 0) : 0;
+
+	if (ops->invalidate_range_end)
+		ops->invalidate_range_end(mn, range);
+	return ops->invalidate_range_start(mn, range) + young;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* As much of a kernel as the controls need: the same names, and the same ways to sleep. */
+
+typedef unsigned int gfp_t;
+typedef _Bool bool;
+typedef unsigned char u8;
+typedef unsigned long size_t;
+#define NULL ((void *)0)
+#define noinline __attribute__((noinline))
+#define GFP_ATOMIC 0x820u
+#define GFP_NOWAIT 0x2800u
+#define GFP_KERNEL 0xcc0u
+#define __GFP_DIRECT_RECLAIM 0x400u
+#define __GFP_ZERO 0x100u
+#define container_of(p, type, member) ((type *)((char *)(p) - __builtin_offsetof(type, member)))
+
+enum { MMU_NOTIFY_UNMAP, MMU_NOTIFY_CLEAR, MMU_NOTIFY_MIGRATE = 5 };
+struct mmu_notifier_range {
+	void *mm;
+	unsigned long start, end;
+	unsigned int flags;
+	int event;
+	void *owner;
+};
+struct mmu_interval_notifier { const void *ops; };
+struct mmu_notifier { const void *ops; };
+struct mmu_interval_notifier_ops {
+	bool (*invalidate)(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range,
+			   unsigned long seq);
+	bool (*invalidate_start)(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range,
+				 unsigned long seq, void **finish);
+};
+struct mmu_notifier_ops {
+	void (*release)(struct mmu_notifier *mn, void *mm);
+	int (*clear_flush_young)(struct mmu_notifier *mn, void *mm, unsigned long start, unsigned long end);
+	int (*clear_young)(struct mmu_notifier *mn, void *mm, unsigned long start, unsigned long end);
+	int (*test_young)(struct mmu_notifier *mn, void *mm, unsigned long address);
+	int (*invalidate_range_start)(struct mmu_notifier *mn, const struct mmu_notifier_range *range);
+	void (*invalidate_range_end)(struct mmu_notifier *mn, const struct mmu_notifier_range *range);
+};
+
+static inline bool mmu_notifier_range_blockable(const struct mmu_notifier_range *range)
+{
+	return range->flags & 1;
+}
+
+/* Some of these are in kernel.c, others nowhere. */
+void __might_sleep(const char *file, int line);
+void schedule(void);
+long schedule_timeout(long timeout);
+void mutex_lock(void *m);
+bool mutex_trylock(void *m);
+void msleep(unsigned int ms);
+void panic(const char *why) __attribute__((noreturn));
+void *slab_alloc(size_t size, gfp_t gfp);
+void free_page_of(void *p);
+void nowhere(void);
+void weak_one(void *p);
+
+static inline bool gfpflags_allow_blocking(gfp_t gfp)
+{
+	return !!(gfp & __GFP_DIRECT_RECLAIM);
+}
+
+static inline void *kmalloc(size_t size, gfp_t gfp)
+{
+	if (__builtin_constant_p(size) && size == 0)
+		return NULL;
+	return slab_alloc(size, gfp);
+}
+
+#define wait_event(q, condition) do { if (!(condition)) for (;;) { if (condition) break; schedule(); } } while (0)
+
+#define ARGS struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range, unsigned long seq
+#define OPS(f) const struct mmu_interval_notifier_ops f##_ops = { .invalidate = f };

@@ -1,0 +1,95 @@
+; SPDX-License-Identifier: GPL-2.0
+; What cannot be followed, and axioms about it.
+; UNPROVEN no_body: nobody has no body
+; UNPROVEN no_target: an indirect call
+; UNPROVEN unknown_assembly: inline assembly
+; UNPROVEN static_call_unknown: the targets of the static call
+; PROVED static_call_known
+; PROVED after_dead_hole
+; PROVED forgiven_edge
+; UNPROVEN not_forgiven: nobody
+; PROVED forgiven_end
+; ALARM alarm_before_hole: __might_sleep
+; PROVED oops
+; axiom edge forgiven_edge nobody # for this test
+; axiom end stop # for this test
+
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-unknown-linux-gnu"
+
+define void @__might_sleep() {
+  ret void
+}
+
+@__SCK__known = global { ptr } { ptr @quiet }
+
+declare void @nobody()
+declare void @stop()
+declare void @__SCT__known()
+declare void @__SCT__unknown()
+
+define internal void @quiet() {
+  ret void
+}
+
+define void @no_body() {
+  call void @nobody()
+  ret void
+}
+
+define void @no_target(ptr %f) {
+  call void %f(i32 1, i64 2, i8 3) [ "kcfi"(i32 77) ]
+  ret void
+}
+
+define void @unknown_assembly(ptr %f) {
+  call void asm sideeffect "call *$0", "r"(ptr %f)
+  ret void
+}
+
+define void @static_call_unknown() {
+  call void @__SCT__unknown()
+  ret void
+}
+
+define void @static_call_known() {
+  call void @__SCT__known()
+  ret void
+}
+
+define void @after_dead_hole() {
+  br i1 false, label %hole, label %out
+hole:
+  call void @nobody()
+  br label %out
+out:
+  ret void
+}
+
+define void @forgiven_edge() {
+  call void @nobody()
+  ret void
+}
+
+define void @not_forgiven() {
+  call void @nobody()
+  ret void
+}
+
+define void @forgiven_end() {
+  call void @stop()
+  ret void
+}
+
+; An alarm counts for more than what is not known.
+define void @alarm_before_hole() {
+  call void @nobody()
+  call void @__might_sleep()
+  ret void
+}
+
+; A call of the null pointer calls nothing.
+define void @oops() {
+  call void null()
+  ret void
+}

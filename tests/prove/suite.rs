@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Runs the prover on files whose verdicts are known: the rules in `rules/*.ll`, and the controls in C and in Rust.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use prove::{
+    assembly,
+    axioms::Axioms,
+    interpret::{Interpreter, Precision},
+    ir::{Program, SymId},
+    link::link,
+    load::load,
+    names::Names,
+    roots,
+    search::{is_sink, Search, Verdict},
+    targets::{Filters, Targets},
+    value::Abstract,
+};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/prove");
+
+/// The parts of the analysis that a control can need.
+const RULES: [&str; 4] = ["values", "objects", "fields", "kcfi"];
+
+/// A verdict in short: `PROVED`, or the name of the last function or what could not be followed.
+type Verdicts = Vec<(String, &'static str, String)>;
+
+fn program(paths: &[PathBuf]) -> Program {
+    let read = |path: &PathBuf| {
+        let name = path.to_str().expect("the paths are text");
+        let bytes = fs::read(path).expect("the file is there");
+        let object = if bytes.starts_with(b"\x7fELF") {
+            assembly::object(name, &bytes)
+        } else {
+            load(name, &is_sink)
+        };
+        (object.expect("the file can be read"), 0)
+    };
+    link(paths.iter().map(read).collect())
+}
+
+/// Judges the callbacks of a program, or the functions that are named, without one of the rules.
+fn judge(program: &Program, without: &str, axioms: &str, functions: &[&str]) -> Verdicts {
+    let axioms = Axioms::parse(axioms).expect("these are axioms");
+    let targets = Targets::new(
+        program,
+        Filters {
+            fields: without != "fields",
+            kcfi: without != "kcfi",
+        },
+    );
+    let precision = Precision {
+        values: without != "values",
+        objects: without != "objects",
+    };
+    let names = Names::new(program);
+    let search = Search::new(
+        Interpreter::new(program, &targets, precision),
+        &axioms,
+        &names,
+    );
+    let mut found: Vec<(SymId, Option<usize>)> = roots::find(program, &targets)
+        .into_iter()
+        .map(|(symbol, callback)| (symbol, callback.range))
+        .collect();
+    if !functions.is_empty() {
+        found = functions
+            .iter()
+            .map(|name| (program.names[*name], None))
+            .collect();
+    }
+    let judge = |(symbol, range): (SymId, Option<usize>)| {
+        let mut args = vec![
+            Abstract::Top;
+            program
+                .function(symbol)
+                .expect("it has a body")
+                .params
+                .len()
+        ];
+        if let Some(range) = range {
+            args[range] = roots::range(&search.interpreter, None);
+        }
+        let name = names.of(program, symbol).to_string();
+        match search.root(symbol, args, None).0.verdict {
+            Verdict::Proved => (name, "PROVED", String::new()),
+            Verdict::Alarm(chain) => (
+                name,
+                "ALARM",
+                chain.last().expect("it ends in a sleep").function.clone(),
+            ),
+            Verdict::Unproven(_, why) => (name, "UNPROVEN", why),
+        }
+    };
+    found.into_iter().map(judge).collect()
+}
+
+/// Runs a compiler, and returns the file that it made.
+fn compile(name: &str, compiler: &str, args: &[&str]) -> PathBuf {
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut command = Command::new(compiler);
+    command
+        .args(args)
+        .arg("-o")
+        .arg(&out)
+        .current_dir(FOLDER)
+        .env("RUSTC_BOOTSTRAP", "1");
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{compiler} cannot be run: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    out
+}
+
+fn compile_c(name: &str) -> PathBuf {
+    let flags = "-c -O2 -std=gnu11 -fno-builtin -fsanitize=kcfi -fsanitize-cfi-icall-experimental-normalize-integers \
+                 -gline-tables-only -emit-llvm -Xclang -disable-llvm-passes";
+    let source = format!("{name}.c");
+    let mut args: Vec<&str> = flags.split_whitespace().collect();
+    args.push(&source);
+    compile(&format!("{name}.o"), "clang-19", &args)
+}
+
+/// Each control is named by the verdict that it must have, and by the rule without which it has another.
+fn check_controls(program: &Program, least: usize) {
+    let mut wrong = vec![];
+    let verdicts = judge(program, "", "", &[]);
+    assert!(
+        verdicts.len() >= least,
+        "only {} controls were found",
+        verdicts.len()
+    );
+    let short = |name: &str| {
+        name.rsplit("::")
+            .next()
+            .expect("there is a last part")
+            .to_string()
+    };
+    for (name, verdict, why) in verdicts {
+        let wanted = match short(&name).split('_').next() {
+            Some("n") => "PROVED",
+            Some("p") => "ALARM",
+            Some("u") => "UNPROVEN",
+            _ => continue,
+        };
+        if verdict != wanted {
+            wrong.push(format!("{name} is {verdict}, not {wanted}: {why}"));
+        }
+    }
+    for rule in RULES {
+        for (name, verdict, _) in judge(program, rule, "", &[]) {
+            if short(&name).starts_with(&format!("n_{rule}_")) && verdict == "PROVED" {
+                wrong.push(format!("{name} is PROVED without {rule}, too"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn controls_in_c() {
+    check_controls(
+        &program(&["kernel", "controls", "strong"].map(compile_c)),
+        60,
+    );
+}
+
+#[test]
+fn controls_in_rust() {
+    let kernel = compile_c("kernel");
+    let flags =
+        "--crate-type lib --edition 2021 -Copt-level=2 -Cpanic=abort -Ccodegen-units=1 -Cdebuginfo=line-tables-only \
+                 -Zsanitizer=kcfi -Zsanitizer-cfi-normalize-integers --emit=llvm-bc controls.rs";
+    let rust = compile(
+        "controls.bc",
+        "rustc",
+        &flags.split_whitespace().collect::<Vec<_>>(),
+    );
+    check_controls(&program(&[kernel, rust]), 8);
+}
+
+/// The first lines of each file say what is found, as in `; ALARM f: __might_sleep`, and with which axioms.
+#[test]
+fn rules() {
+    let mut wrong = vec![];
+    let mut count = 0;
+    for entry in fs::read_dir(Path::new(FOLDER).join("rules")).expect("the folder is there") {
+        let path = entry.expect("it can be read").path();
+        let text = fs::read_to_string(&path).expect("it is text");
+        let program = program(&[path.clone()]);
+        let lines = |start: &str| -> Vec<String> {
+            text.lines()
+                .filter_map(|line| line.strip_prefix(start))
+                .map(String::from)
+                .collect()
+        };
+        let axioms = lines("; axiom ").join("\n");
+        for verdict in ["PROVED", "ALARM", "UNPROVEN"] {
+            for line in lines(&format!("; {verdict} ")) {
+                count += 1;
+                let (name, wanted) = line.split_once(": ").unwrap_or((&line, ""));
+                let found = judge(&program, "", &axioms, &[name]).remove(0);
+                if found.1 != verdict || !found.2.starts_with(wanted) {
+                    wrong.push(format!(
+                        "{}: {} is {}: {}",
+                        path.display(),
+                        name,
+                        found.1,
+                        found.2
+                    ));
+                }
+            }
+        }
+    }
+    assert!(count >= 30, "only {count} verdicts were checked");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn assembly_calls_what_it_refers_to() {
+    let source = "assembly.s";
+    let object = compile("assembly.o", "clang-19", &["-c", source]);
+    let kernel = compile_c("kernel");
+    let program = program(&[kernel, object]);
+    let verdict = |name: &str| {
+        let axioms = Axioms::default();
+        let targets = Targets::new(
+            &program,
+            Filters {
+                fields: true,
+                kcfi: true,
+            },
+        );
+        let names = Names::default();
+        let precision = Precision {
+            values: true,
+            objects: true,
+        };
+        let search = Search::new(
+            Interpreter::new(&program, &targets, precision),
+            &axioms,
+            &names,
+        );
+        match search.root(program.names[name], vec![], None).0.verdict {
+            Verdict::Proved => "PROVED",
+            Verdict::Alarm(_) => "ALARM",
+            Verdict::Unproven(..) => "UNPROVEN",
+        }
+    };
+    assert_eq!(verdict("copies"), "PROVED");
+    assert_eq!(verdict("sleeps"), "ALARM");
+    assert_eq!(verdict("jumps"), "ALARM");
+}
+
+#[test]
+fn axioms_have_reasons() {
+    assert!(Axioms::parse("edge a b\n").is_err());
+    assert!(Axioms::parse("edge a b # \nedge a b # twice\n").is_err());
+    assert!(Axioms::parse("edges a b # no such\n").is_err());
+    let axioms = Axioms::parse("# a comment\n\nedge a b # a reason\nfunction c # another\n")
+        .expect("these are axioms");
+    assert_eq!(axioms.of_call("a", "b"), Some(0));
+    assert_eq!(axioms.of_call("x", "b"), None);
+    assert_eq!(axioms.unused().len(), 1);
+    assert_eq!(axioms.about_nothing(|name| name != "b").len(), 1);
+}

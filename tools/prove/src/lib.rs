@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Proves that a function of the kernel cannot sleep, on the bitcode that it was compiled to.
+//!
+//! Documentation/mm/rust-nonblock-prove.rst has what is proved, and what is not.
+//!
+//! ```text
+//! load, llvm   a file of bitcode    -> an object
+//! assembly     a file of assembly   -> an object
+//! link         objects              -> a program
+//! targets      which functions an indirect call may call
+//! value        what is known of a value
+//! stack, readonly  what is known of variables whose address is passed
+//! interpret    which blocks of a function can run, given its arguments
+//! static_calls what a static call may call
+//! relevance    which arguments matter
+//! search       from a root to a sleep, or to what cannot be followed
+//! roots, axioms, names, output
+//! ```
+
+#![deny(unsafe_code)]
+
+pub mod assembly;
+pub mod axioms;
+pub mod interpret;
+pub mod ir;
+pub mod link;
+#[allow(unsafe_code)]
+mod llvm;
+pub mod load;
+pub mod names;
+pub mod output;
+mod readonly;
+mod relevance;
+pub mod roots;
+pub mod search;
+mod stack;
+mod static_calls;
+pub mod targets;
+pub mod value;

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line: see `prove --help`.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Mutex,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use prove::{
+    assembly,
+    axioms::Axioms,
+    interpret::{Interpreter, Precision},
+    ir::{Object, Program, SymId},
+    link::link,
+    load::load,
+    names::Names,
+    output::{self, Judged},
+    roots,
+    search::{is_sink, Search, Verdict},
+    targets::{Filters, Targets},
+    value::Abstract,
+};
+
+const USAGE: &str = "usage: prove --objects LIST [OPTION...]
+Prove that the callbacks of MMU notifiers cannot sleep.
+  --objects LIST     a file that names the objects: a line `UNIT PATH` for each; unit 0 is the kernel image, and each
+                     module is one of its own
+  --axioms FILE      what is assumed
+  --root FUNCTION    only this function, which need not be a callback
+  --within TEXT      only callbacks in objects whose path contains this
+  --event NUMBER     only for this event of the range
+  --explain FUNCTION what is known in this function, and which of its calls cannot run
+  --json FILE, --sarif FILE
+                     write the verdicts there, too
+  --without values|objects|fields|kcfi
+                     leave out a part of the analysis, to see what it is worth
+The exit code is 0 if all is proved, 1 after an alarm, 2 if something is not proved, 3 after an error.";
+
+/// The event of the invalidations of the OOM reaper, from include/linux/mmu_notifier.h.
+const MMU_NOTIFY_CLEAR: u32 = 1;
+
+#[derive(Default)]
+struct Options {
+    objects: String,
+    axioms: Option<String>,
+    roots: Vec<String>,
+    within: Option<String>,
+    event: Option<u32>,
+    explain: Option<String>,
+    json: Option<String>,
+    sarif: Option<String>,
+    without: Vec<String>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options::default();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--help" || word == "-h" {
+            println!("{USAGE}");
+            std::process::exit(0);
+        }
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--objects" => options.objects = value()?,
+            "--axioms" => options.axioms = Some(value()?),
+            "--root" => options.roots.push(value()?),
+            "--within" => options.within = Some(value()?),
+            "--event" => {
+                options.event = Some(value()?.parse().map_err(|_| "an event is a number")?)
+            }
+            "--explain" => options.explain = Some(value()?),
+            "--json" => options.json = Some(value()?),
+            "--sarif" => options.sarif = Some(value()?),
+            "--without" => options.without.push(value()?),
+            _ => return Err(format!("{word} is not an option: see --help")),
+        }
+    }
+    if options.objects.is_empty() {
+        return Err("--objects is missing: see --help".into());
+    }
+    Ok(options)
+}
+
+/// One line that changes on a terminal.
+struct Progress {
+    last: Instant,
+}
+
+impl Progress {
+    fn show(&mut self, text: &str) {
+        if std::io::stderr().is_terminal() && self.last.elapsed() > Duration::from_millis(200) {
+            eprint!("\r\x1b[K{text}");
+            self.last = Instant::now();
+        }
+    }
+
+    fn end(&self) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn read(path: &str, named: &BTreeSet<String>) -> Result<Object, String> {
+    let bytes = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    match bytes.get(..4) {
+        Some(b"\x7fELF") => assembly::object(path, &bytes),
+        _ => load(path, &|function| {
+            is_sink(function) || named.contains(function)
+        }),
+    }
+}
+
+/// Reads the objects with a thread for each processor.
+fn read_all(
+    list: &str,
+    named: &BTreeSet<String>,
+    progress: &mut Progress,
+) -> Result<Vec<(Object, u32)>, String> {
+    let text = fs::read_to_string(list).map_err(|error| format!("{list}: {error}"))?;
+    let mut paths = vec![];
+    for line in text.lines() {
+        let (unit, path) = line
+            .split_once(' ')
+            .ok_or(format!("{list}: a line has a unit and a path: {line}"))?;
+        paths.push((
+            unit.parse::<u32>()
+                .map_err(|_| format!("{list}: a unit is a number: {line}"))?,
+            path,
+        ));
+    }
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let threads = thread::available_parallelism().map_or(1, |count| count.get());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some((_, path)) = paths.get(index) else {
+                    break;
+                };
+                let object = read(path, named);
+                done.lock()
+                    .expect("no thread panics with the lock")
+                    .insert(index, object);
+            });
+        }
+        loop {
+            let count = next.load(Ordering::Relaxed).min(paths.len());
+            if count == paths.len() {
+                break;
+            }
+            progress.show(&format!("reading {count} of {} objects", paths.len()));
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let done = done.into_inner().expect("no thread panicked");
+    done.into_iter()
+        .map(|(index, object)| Ok((object?, paths[index].0)))
+        .collect()
+}
+
+/// Returns the roots: a function, the name of the callback, and which argument is the range.
+fn find_roots(
+    options: &Options,
+    program: &Program,
+    targets: &Targets,
+    names: &Names,
+) -> Result<Vec<(SymId, String, Option<usize>)>, String> {
+    let found = roots::find(program, targets);
+    if options.roots.is_empty() {
+        let all = found
+            .into_iter()
+            .map(|(symbol, callback)| (symbol, callback.name.to_string(), callback.range));
+        let within = |symbol: SymId| {
+            let file = &program.files[program.file[symbol as usize] as usize];
+            options
+                .within
+                .as_ref()
+                .is_none_or(|within| file.contains(within.as_str()))
+        };
+        return Ok(all.filter(|root| within(root.0)).collect());
+    }
+    let mut all = vec![];
+    for name in &options.roots {
+        let before = all.len();
+        for (symbol, definition) in program.symbols.iter().enumerate() {
+            let symbol = symbol as SymId;
+            if definition.function().is_some()
+                && (definition.name == *name || names.of(program, symbol) == name)
+            {
+                let callback = found.get(&symbol);
+                let label = callback.map_or("asked for", |callback| callback.name);
+                all.push((
+                    symbol,
+                    label.to_string(),
+                    callback.and_then(|callback| callback.range),
+                ));
+            }
+        }
+        if all.len() == before {
+            return Err(format!("there is no function {name}"));
+        }
+    }
+    Ok(all)
+}
+
+fn run() -> Result<u8, String> {
+    let options = options()?;
+    let start = Instant::now();
+    let mut progress = Progress { last: start };
+    let axioms = match &options.axioms {
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            Axioms::parse(&text).map_err(|why| format!("{path}: {why}"))?
+        }
+        None => Axioms::default(),
+    };
+    let objects = read_all(&options.objects, &axioms.names(), &mut progress)?;
+    let count = objects.len();
+    progress.show("linking");
+    let program = link(objects);
+    let with = |part: &str| !options.without.iter().any(|without| without == part);
+    progress.show("following function pointers");
+    let targets = Targets::new(
+        &program,
+        Filters {
+            fields: with("fields"),
+            kcfi: with("kcfi"),
+        },
+    );
+    let names = Names::new(&program);
+    let roots = find_roots(&options, &program, &targets, &names)?;
+    if roots.is_empty() {
+        return Err("there is no callback in these objects".into());
+    }
+    let precision = Precision {
+        values: with("values"),
+        objects: with("objects"),
+    };
+    let search = Search::new(
+        Interpreter::new(&program, &targets, precision),
+        &axioms,
+        &names,
+    );
+    let ready = start.elapsed();
+    let mut judged = vec![];
+    let label = |symbol: SymId| names.of(&program, symbol).to_string();
+    let width = roots
+        .iter()
+        .map(|root| label(root.0).chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(70);
+    for (number, (symbol, callback, range)) in roots.iter().enumerate() {
+        progress.show(&format!(
+            "{} of {} callbacks: {}",
+            number + 1,
+            roots.len(),
+            label(*symbol)
+        ));
+        let began = Instant::now();
+        let args = |event| {
+            let count = program
+                .function(*symbol)
+                .map_or(0, |function| function.params.len());
+            let mut args = vec![Abstract::Top; count.max(range.map_or(0, |range| range + 1))];
+            if let Some(range) = range {
+                args[*range] = roots::range(&search.interpreter, event);
+            }
+            args
+        };
+        let (report, explanations) =
+            search.root(*symbol, args(options.event), options.explain.as_deref());
+        let mut note = String::new();
+        if matches!(report.verdict, Verdict::Alarm(_)) && range.is_some() && options.event.is_none()
+        {
+            let (again, _) = search.root(*symbol, args(Some(MMU_NOTIFY_CLEAR)), None);
+            note = match again.verdict {
+                Verdict::Proved => {
+                    "PROVED for the event CLEAR, which is that of the OOM reaper".into()
+                }
+                Verdict::Unproven(..) => {
+                    "UNPROVEN for the event CLEAR, which is that of the OOM reaper".into()
+                }
+                Verdict::Alarm(_) => String::new(),
+            };
+        }
+        let file = program.files[program.file[*symbol as usize] as usize].clone();
+        let seconds = began.elapsed().as_secs_f64();
+        judged.push(Judged {
+            function: label(*symbol),
+            callback: callback.clone(),
+            file,
+            report,
+            note,
+            seconds,
+        });
+        progress.end();
+        print!(
+            "{}",
+            output::row(judged.last().expect("was just pushed"), width)
+        );
+        for explanation in explanations {
+            println!(
+                "            in {} ({}): {}",
+                explanation.function,
+                explanation.args.join(", "),
+                explanation.text
+            );
+        }
+        std::io::stdout()
+            .flush()
+            .map_err(|error| error.to_string())?;
+    }
+    let of = |verdict: &str| {
+        judged
+            .iter()
+            .filter(|judged| judged.verdict() == verdict)
+            .count()
+    };
+    let (proved, alarms, unproven) = (of("PROVED"), of("ALARM"), of("UNPROVEN"));
+    println!("\n{proved} PROVED, {alarms} ALARM, {unproven} UNPROVEN");
+    println!(
+        "{count} objects, {} functions; read in {:.0} s, judged in {:.0} s",
+        program
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.function().is_some())
+            .count(),
+        ready.as_secs_f64(),
+        (start.elapsed() - ready).as_secs_f64()
+    );
+    let used: BTreeSet<usize> = judged
+        .iter()
+        .flat_map(|judged| &judged.report.axioms)
+        .copied()
+        .collect();
+    if !used.is_empty() {
+        println!("\nassumed:");
+    }
+    for axiom in used {
+        println!("  {}: {}", axioms.all[axiom].text, axioms.all[axiom].reason);
+    }
+    let has =
+        |name: &str| (0..program.symbols.len() as SymId).any(|id| names.of(&program, id) == name);
+    for axiom in axioms.about_nothing(has) {
+        println!(
+            "warning: there is no such function: {} (line {})",
+            axiom.text, axiom.line
+        );
+    }
+    if options.roots.is_empty() && options.within.is_none() {
+        for axiom in axioms.unused() {
+            println!(
+                "warning: no callback needs this: {} (line {})",
+                axiom.text, axiom.line
+            );
+        }
+    }
+    let texts: Vec<String> = axioms.all.iter().map(|axiom| axiom.text.clone()).collect();
+    let write = |path: &Option<String>, text: String| match path {
+        Some(path) => fs::write(path, text).map_err(|error| format!("{path}: {error}")),
+        None => Ok(()),
+    };
+    write(&options.json, output::json(&judged, &texts))?;
+    write(&options.sarif, output::sarif(&judged))?;
+    Ok(if alarms > 0 {
+        1
+    } else if unproven > 0 {
+        2
+    } else {
+        0
+    })
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(3)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which functions a static call may call: those that its key is initialized with, or updated to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ir::*;
+
+/// The targets of each static call by its name, or `None` if one of them is not known.
+pub struct StaticCalls(BTreeMap<String, Option<BTreeSet<SymId>>>);
+
+impl StaticCalls {
+    pub fn new(program: &Program) -> Self {
+        let mut calls: BTreeMap<String, Option<BTreeSet<SymId>>> = BTreeMap::new();
+        for symbol in &program.symbols {
+            let Some(key) = symbol.name.strip_prefix("__SCK__") else {
+                continue;
+            };
+            if let Definition::Data(data) = &symbol.definition {
+                let found = data
+                    .addresses
+                    .iter()
+                    .map(|address| program.resolve(address.2));
+                let is_data = |target: &SymId| {
+                    let definition = &program.symbols[*target as usize].definition;
+                    matches!(definition, Definition::Data(_))
+                };
+                let found = found.filter(|target| !is_data(target));
+                // The trampoline of a call stands for a function that does nothing.
+                let found = found.filter(|target| !program.name(*target).starts_with("__SCT__"));
+                calls.insert(key.into(), Some(found.collect()));
+            }
+        }
+        for function in program.symbols.iter().filter_map(Symbol::function) {
+            for inst in &function.insts {
+                let Some((key, to)) = update(program, inst) else {
+                    continue;
+                };
+                let entry = calls
+                    .entry(key.into())
+                    .or_insert_with(|| Some(BTreeSet::new()));
+                let Some(known) = entry else { continue };
+                let found = match to {
+                    Value::Address(target, 0) => vec![program.resolve(target)],
+                    Value::Int(64, 0) => vec![],
+                    // A function that is picked at boot, such as one of a table for the processor.
+                    _ => {
+                        *entry = None;
+                        continue;
+                    }
+                };
+                known.extend(found);
+            }
+        }
+        StaticCalls(calls)
+    }
+
+    /// Returns the targets of a static call, if all of them are known.
+    pub fn of(&self, key: &str) -> Option<&BTreeSet<SymId>> {
+        self.0.get(key)?.as_ref()
+    }
+}
+
+/// Returns the name of the static call that an instruction updates, and the new function.
+fn update<'p>(program: &'p Program, inst: &Inst) -> Option<(&'p str, Value)> {
+    let Op::Call(call) = &inst.op else {
+        return None;
+    };
+    let Callee::Direct(callee) = call.callee else {
+        return None;
+    };
+    match call.args[..] {
+        [Value::Address(key, 0), _, to] if program.name(callee) == "__static_call_update" => {
+            Some((program.name(key).strip_prefix("__SCK__")?, to))
+        }
+        _ => None,
+    }
+}
