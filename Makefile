@@ -9,6 +9,7 @@
 ## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
+## make prove       prove that no callback can sleep, in Rust and in C: with DRIVER=path of a driver, ROOT=function of any
 ## make bench       the cost of Rust beside C; with CASE=... only the cases that match
 ## make reap        your driver meets the OOM reaper: make reap DRIVER=folder
 ## make docs        the pages and the API documentation as HTML
@@ -52,6 +53,10 @@ series: setup
 series-build: setup
 	@$(python) tools/series.py build
 
+prove: setup
+	@$(python) tools/prove.py $(if $(DRIVER),--driver "$(DRIVER)") $(if $(ROOT),--root "$(ROOT)") \
+		$(if $(EXPLAIN),--explain "$(EXPLAIN)")
+
 bench:
 	@tools/setup bench
 	@$(python) tools/bench.py $(if $(CASE),"$(CASE)")
@@ -75,4 +80,4 @@ clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC SIGNOFF
-.PHONY: help demo bench check docs reap shell apply test test-fast test-kasan test-rt series series-build setup clean
+.PHONY: help demo bench prove check docs reap shell apply test test-fast test-kasan test-rt series series-build setup clean
