@@ -5,6 +5,7 @@ The exit code is 0 if all is proved, 1 after an alarm, 2 if something is not pro
 """
 
 import pathlib
+import re
 import subprocess
 
 from build import build, make, run_make
@@ -13,6 +14,26 @@ from tree import place, prepared
 
 CRATE = PROJECT / "tools/prove"
 NAME = "prove"
+
+# The order of the fields that src/roots.rs knows by their numbers and offsets.
+FIELDS = {
+    "mmu_interval_notifier_ops": ["invalidate", "invalidate_start", "invalidate_finish"],
+    "mmu_notifier_ops": ["release", "clear_flush_young", "clear_young", "test_young", "invalidate_range_start",
+                         "invalidate_range_end", "arch_invalidate_secondary_tlbs", "alloc_notifier", "free_notifier"],
+    "mmu_notifier_range": ["mm", "start", "end", "flags", "event", "owner"],
+}
+
+
+def check_fields(header):
+    """Check that the structs in the text of mmu_notifier.h have these fields, or the prover would judge other ones."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    for struct, expected in FIELDS.items():
+        body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
+        found = re.findall(r"\(\*(\w+)\)\(|\b(\w+);", body[1]) if body else []
+        names = [pointer or field for pointer, field in found]
+        if names != expected:
+            raise Failure(f"struct {struct} has the fields {', '.join(names) or 'of another header'}: "
+                          "change tools/prove/src/roots.rs and FIELDS in tools/prove.py")
 
 
 def cargo(*words):
@@ -100,6 +121,7 @@ def compile_driver(tree, *words):
 
 def run(driver, root, explain):
     with prepared() as tree:
+        check_fields((tree.src / "include/linux/mmu_notifier.h").read_text())
         program = prover()
         obj = build(tree, NAME)
         found = objects(obj)

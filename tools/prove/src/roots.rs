@@ -19,7 +19,10 @@ pub struct Callback {
     pub range: Option<usize>,
 }
 
-/// All callbacks that may be called in a non-blocking section, or under a spinlock.
+/// The callbacks that may be called in a non-blocking section, or under a spinlock.
+///
+/// `invalidate_finish` is not among them: it is called in a section only if `invalidate_start` was, and wanted it.
+/// `TwoPass` in Rust never does. Judge one that does as a root of its own.
 pub const CALLBACKS: [Callback; 8] = [
     Callback {
         key: "struct.mmu_interval_notifier_ops#0",
