@@ -248,6 +248,9 @@ int main(int argc, char **argv)
 		nap();
 		freed = used - used_kb(memcg ? CGROUP : NULL);
 	} while (freed < ENOUGH && now() < limit);
+	/* If the machine is slow, the reaper came only now. */
+	if (!hmm)
+		stats = mirror_stats(mirror);
 
 	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld eagain=%d cycles=%llu",
 	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024, eagain, cycles);
