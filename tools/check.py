@@ -5,12 +5,14 @@ The last line is `N passed, N failed, N skipped`.
 """
 
 import pathlib
+import re
 import tempfile
 import time
 
+import prove
 import series
 from build import CONFIGS, Config, X86_64, build, tools
-from common import Failure, arguments, main, output
+from common import Failure, PROJECT, arguments, main, output
 from docs import rustdoc
 from objcode import CORE, PROBE, calls, debugging, listing, nothing_left, probe_functions
 from table import Counts, Table
@@ -74,6 +76,16 @@ def rustfmt(tree):
                      *(tree.src / path for path in files)])
     if result.returncode:
         raise Failure(result.stdout.replace(f"{tree.src}/", ""))
+
+
+def prover(tree):
+    """Run rustfmt and clippy on tools/prove, which is not part of the kernel."""
+    sources = [*prove.CRATE.glob("src/*.rs"), prove.CRATE / "build.rs", *(PROJECT / "tests/prove").glob("*.rs")]
+    result = output([tools()["RUSTFMT"], "--check", "--color", "never", "--edition", "2021", *sources])
+    if not result.returncode:
+        result = prove.cargo("clippy", "--all-targets")
+    if result.returncode or re.search("^warning", result.stdout, re.M):
+        raise Failure(result.stdout)
 
 
 # The sender of a patch signs it off. checkpatch.pl does not know the style of trace events.
@@ -162,6 +174,7 @@ def mails(tree):
 def checks():
     """Yield (name, function) of each check, the quickest first."""
     yield "rustfmt", rustfmt
+    yield "tools/prove", prover
     yield "checkpatch: files", checkpatch_files
     yield "series: git am, checkpatch", mails
     yield "clippy and W=1", partial("check-warnings", *LINT)

@@ -195,7 +195,7 @@ fn rules() {
     for entry in fs::read_dir(Path::new(FOLDER).join("rules")).expect("the folder is there") {
         let path = entry.expect("it can be read").path();
         let text = fs::read_to_string(&path).expect("it is text");
-        let program = program(&[path.clone()]);
+        let program = program(std::slice::from_ref(&path));
         let lines = |start: &str| -> Vec<String> {
             text.lines()
                 .filter_map(|line| line.strip_prefix(start))
