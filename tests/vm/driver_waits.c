@@ -188,6 +188,22 @@ static void start(struct victim *v)
 		nap();
 }
 
+/*
+ * On a busy machine, the holder of the lock or the work item may not get to run
+ * for as long as ten tries take.
+ */
+static void let_driver_run(struct victim *v)
+{
+	double limit = now() + patience();
+	struct driver_waits_stats seen;
+
+	do {
+		nap();
+		seen = stats(v);
+	} while ((seen.held || (v->form == DEFERRING && seen.in_use)) &&
+		 now() < limit);
+}
+
 static void *mrelease(void *victim)
 {
 	struct victim *v = victim;
@@ -206,9 +222,8 @@ static void *mrelease(void *victim)
 			break;
 		}
 		usleep(100000);
-		/* On a slow machine, the holder may not get to run for all ten. */
-		while (v->eagain == TRIES / 2 && stats(v).held)
-			nap();
+		if (v->eagain == TRIES / 2)
+			let_driver_run(v);
 	}
 	close(pidfd);
 	return NULL;
