@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 
-from build import build, make, run_make
+from build import build, explain, make, run_make
 from common import Failure, PROJECT, arguments, cache, environment, main, output
 from tree import place, prepared
 
@@ -116,7 +116,7 @@ def driver_objects(tree, obj, driver, known):
 def compile_driver(tree, *words):
     log = tree.results / NAME / "driver.log"
     if run_make(tree, NAME, log, make(tree, NAME, *words)):
-        raise Failure(f"the driver does not build:\n{log.read_text(errors='replace')[-3000:]}")
+        raise Failure(f"the driver does not build:\n{explain(log.read_text(errors='replace'))}\nlog: {log}")
 
 
 def run(driver, root, explain):

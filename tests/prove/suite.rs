@@ -187,7 +187,7 @@ fn controls_in_rust() {
     check_controls(&program(&[kernel, rust]), 8);
 }
 
-/// The first lines of each file say what is found, as in `; ALARM f: __might_sleep`, and with which axioms.
+/// The first lines of each file list the expected verdicts, as in `; ALARM f: __might_sleep`, and with which axioms.
 #[test]
 fn rules() {
     let mut wrong = vec![];

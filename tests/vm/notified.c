@@ -61,8 +61,10 @@ static void *invalidate(void *mem)
 	while (!atomic_load(&invalidates))
 		;
 	/* Waits in the driver, see wait_ms. */
-	if (madvise(mem, LEN, MADV_DONTNEED))
+	if (madvise(mem, LEN, MADV_DONTNEED)) {
 		perror("madvise");
+		exit(1);
+	}
 	return NULL;
 }
 

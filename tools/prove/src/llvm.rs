@@ -195,6 +195,10 @@ pub mod linkage {
 }
 
 /// A file of bitcode, or of IR as text, in a context of its own.
+///
+/// # Invariants
+///
+/// The context, the module and its layout are live until the `Module` is dropped. Only [`Module::run`] takes values away.
 pub struct Module {
     context: Raw,
     module: Raw,
@@ -356,6 +360,10 @@ fn list(
 }
 
 /// A value of a module: a function, a variable, an instruction, a constant, a block.
+///
+/// # Invariants
+///
+/// `raw` is a live value of `module`: the borrow keeps the module, and [`Module::run`] from being called.
 #[derive(Clone, Copy)]
 pub struct Val<'m> {
     module: &'m Module,
@@ -384,7 +392,7 @@ impl<'m> Val<'m> {
     }
 
     pub fn kind(self) -> i32 {
-        // SAFETY: The module of the value is live, here and below.
+        // SAFETY: By the invariant of `Val` the value is live, here and below.
         unsafe { LLVMGetValueKind(self.ptr()) }
     }
 
@@ -407,8 +415,12 @@ impl<'m> Val<'m> {
         })
     }
 
+    /// Returns the operand `index`, which every value of the kind has.
     pub fn operand(self, index: u32) -> Val<'m> {
-        // SAFETY: The callers name an operand that every value of the kind has.
+        // SAFETY: By the invariant of `Val` the value is live.
+        let count = unsafe { LLVMGetNumOperands(self.ptr()) } as u32;
+        assert!(index < count, "a value without operand {index}");
+        // SAFETY: As above, and the index is less than the number.
         Val::must(self.module, unsafe { LLVMGetOperand(self.ptr(), index) })
     }
 }
