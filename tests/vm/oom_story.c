@@ -57,6 +57,21 @@ static struct {
 	char *mem;		/* what is mirrored, in the victim */
 } *shared;
 
+/*
+ * The kilobytes that the victim has given back: what would be in use with its
+ * memory, and is not. Before the victim was there, @before were in use. The hog
+ * has its own since.
+ *
+ * To measure what is in use when there is no memory does not work: this may
+ * wait until the reaper is done.
+ */
+static long freed_kb(const char *cgroup, long before, pid_t hog)
+{
+	long others = hog ? anon_kb(hog) : 0;
+
+	return before + others + MEMORY / 1024 - used_kb(cgroup);
+}
+
 /* How often the cgroup was out of memory. */
 static long memcg_ooms(void)
 {
@@ -165,7 +180,8 @@ int main(int argc, char **argv)
 	unsigned long long cycles = 0;
 	double killed, back, limit;
 	pid_t pid, hog_pid = 0;
-	long used, freed, ooms = 0;
+	const char *cgroup = memcg ? CGROUP : NULL;
+	long before, freed, ooms = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!memcg && !by_hand && strcmp(way, "oom")) {
@@ -192,8 +208,7 @@ int main(int argc, char **argv)
 		ooms = memcg_ooms();
 	}
 
-	/* While there is memory. */
-	used = used_kb(memcg ? CGROUP : NULL);
+	before = used_kb(cgroup);
 	pid = fork();
 	if (!pid) {
 		if (memcg)
@@ -222,7 +237,6 @@ int main(int argc, char **argv)
 	wait_until_held(*held);
 	killed = now();
 	shared->enough = 1;
-	used = used_kb(memcg ? CGROUP : NULL);
 
 	if (by_hand)
 		eagain = mrelease(pid, &cycles);
@@ -246,7 +260,7 @@ int main(int argc, char **argv)
 	limit = back + (never ? 1 : patience());
 	do {
 		nap();
-		freed = used - used_kb(memcg ? CGROUP : NULL);
+		freed = freed_kb(cgroup, before, hog_pid);
 	} while (freed < ENOUGH && now() < limit);
 	/* If the machine is slow, the reaper came only now. */
 	if (!hmm)
