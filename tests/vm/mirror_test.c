@@ -254,18 +254,18 @@ TEST_F(mirror, exit_empties_it)
 
 TEST_F(mirror, exec_empties_it)
 {
-	int input[2], exec[2];
+	int input[2], output[2];
 	pid_t pid;
 	char c;
 
-	ASSERT_EQ(0, pipe(input));
-	ASSERT_EQ(0, pipe2(exec, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(input, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(output, O_CLOEXEC));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		fcntl(self->fd, F_SETFD, 0);
-		close(input[1]);
 		dup2(input[0], STDIN_FILENO);
+		dup2(output[1], STDOUT_FILENO);
 		if (mirror_map(self->fd, self->mem, self->len))
 			_exit(1);
 		if (mirror_prefetch(self->fd, self->mem, self->len))
@@ -273,9 +273,10 @@ TEST_F(mirror, exec_empties_it)
 		execl("/bin/cat", "cat", NULL);
 		_exit(3);
 	}
-	/* The last that has it open for writing closes it when it has new memory. */
-	close(exec[1]);
-	EXPECT_EQ(0, read(exec[0], &c, 1));
+	close(output[1]);
+	/* When cat answers, the exec is over. */
+	EXPECT_EQ(1, write(input[1], "x", 1));
+	EXPECT_EQ(1, read(output[0], &c, 1));
 	EXPECT_EQ(0, mirror_stats(self->fd).pages);
 	EXPECT_EQ(8, mirror_stats(self->fd).dropped);
 	/* And it was not the exit that did it: cat waits for the end of its input. */
@@ -283,7 +284,7 @@ TEST_F(mirror, exec_empties_it)
 	close(input[1]);
 	EXPECT_EQ(0, wait_for(pid));
 	close(input[0]);
-	close(exec[0]);
+	close(output[0]);
 }
 
 TEST_F(mirror, bad_ranges)
