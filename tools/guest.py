@@ -190,10 +190,10 @@ def kvm_works(obj):
     return works
 
 
-def scenarios():
-    """Return the scenarios in tests/vm: each name, and the settings in its header (`# memory: 256M`)."""
+def scenarios(folder=SCENARIOS):
+    """Return the scenarios in a folder: each name, and the settings in its header (`# memory: 256M`)."""
     found = {}
-    for script in sorted(SCENARIOS.glob("*.sh")):
+    for script in sorted(folder.glob("*.sh")):
         found[script.stem] = {"memory": "512M"} | dict(re.findall(r"^# (memory): (\w+)$", script.read_text(), re.M))
     return found
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compile the programs of a guest, and pack them into an initramfs."""
 
+import glob
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -15,10 +17,10 @@ FOLDERS = [SCENARIOS, PROJECT / "tests/bench", PROJECT / "tests/reap"]
 FILESYSTEM = ["/bin", "/dev", "/proc", "/sys", "/tmp", "/tests", "/lib", "/lib/modules", "/root"]
 
 
-def initramfs(tree, obj, more=None):
+def initramfs(tree, obj, more=None, name="initramfs"):
     """Pack an initramfs for a guest: busybox, tools/init, modules, programs and scenarios.
 
-    It also has the files in `more`, as {path in the guest: file}.
+    It also has the files in `more`, as {path in the guest: file}, and then a `name` of its own.
     """
     lines = [f"dir {folder} 755 0 0" for folder in FILESYSTEM]
     lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
@@ -39,7 +41,7 @@ def initramfs(tree, obj, more=None):
     lines += [f"file {path} {source} 755 0 0" for path, source in sorted(files.items())]
     contents = tree.root / "initramfs.list"
     contents.write_text("\n".join(lines) + "\n")
-    image = obj / "initramfs.cpio"
+    image = obj / f"{name}.cpio"
     with open(image, "wb") as out:
         result = subprocess.run([obj / "usr/gen_init_cpio", contents], cwd=PROJECT, stdout=out, stderr=subprocess.PIPE,
                                 text=True)
@@ -48,7 +50,21 @@ def initramfs(tree, obj, more=None):
     return image
 
 
-def compile_program(tree, folder, program, sources, flags):
+def libraries(programs):
+    """Return {path in the guest: file} of the libraries that the programs are linked with."""
+    linked = re.findall(r"(?:=> |^\s+)(/\S+) \(", output(["ldd", *programs]).stdout, re.M)
+    return {path: pathlib.Path(path) for path in linked}
+
+
+def of_this_machine(pattern):
+    """Return {path in the guest: file} of the files of this machine that match, and of their libraries."""
+    files = {path: pathlib.Path(path) for path in glob.glob(pattern)}
+    if not files:
+        raise Failure(f"there is no {pattern} on this machine: install its package")
+    return files | libraries(files)
+
+
+def compile_program(tree, folder, program, sources, flags, libraries=("-static",)):
     """Compile one program of a guest into `folder`; ccache makes it quick."""
     folder.mkdir(exist_ok=True)
     selftests = tree.src / "tools/testing/selftests"
@@ -56,7 +72,7 @@ def compile_program(tree, folder, program, sources, flags):
     flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
     objects = [folder / f"{source.stem}.o" for source in sources]
     steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
-    steps += [["clang", "-static", "-pthread", *objects, "-o", folder / program]]
+    steps += [["clang", "-pthread", *objects, *libraries, "-o", folder / program]]
     for step in steps:
         result = output(step)
         if result.returncode:

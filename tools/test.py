@@ -8,6 +8,7 @@ import tempfile
 import time
 import unittest
 
+import foreign
 import guest
 import ktap
 import log
@@ -125,14 +126,25 @@ def silence(console):
 
 def vm(table, tree, config, names=None):
     """Boot the scenarios in tests/vm, or only those that are named."""
-    found = {name: settings for name, settings in guest.scenarios().items() if names is None or name in names}
-    if not found:
-        return
+    scenarios(table, tree, config, "vm", guest.scenarios(), names, initramfs)
+
+
+def foreign_programs(table, tree, config, names=None):
+    """Boot the scenarios in tests/foreign, or only those that are named."""
+    def image(tree, obj):
+        return initramfs(tree, obj, foreign.files(tree), "foreign")
+
+    scenarios(table, tree, config, "foreign", guest.scenarios(foreign.FOLDER), names, image)
+
+
+def scenarios(table, tree, config, suite, found, names, image):
+    """Boot the scenarios `found`, or only those that are named, with the initramfs that `image` packs."""
     obj = build(tree, config)
-    initrd = initramfs(tree, obj)
+    initrd = image(tree, obj)
     for name, settings in found.items():
-        label = f"vm-{name}" + config.removeprefix("x86_64")
-        scenario(table, tree, label, guest.scenario(label, name, settings, obj, tree.results / label, initrd))
+        if names is None or name in names:
+            label = f"{suite}-{name}" + config.removeprefix("x86_64")
+            scenario(table, tree, label, guest.scenario(label, name, settings, obj, tree.results / label, initrd))
 
 
 def scenario(table, tree, name, run):
@@ -193,6 +205,7 @@ def run(suites):
                 kunit_x86_64(table, tree, "x86_64")
                 lockdep(table, tree, "x86_64")
                 vm(table, tree, "x86_64")
+                foreign_programs(table, tree, "x86_64")
                 reaped(table, tree, "x86_64")
             if suites == "rt":
                 kunit_x86_64(table, tree, "x86_64-rt")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The programs of tests/foreign: stress-ng and the kernel's tests of mm, with the libraries that they need."""
+
+from common import Failure, PROJECT, output
+from guest import SCENARIOS
+from initramfs import compile_program, libraries, of_this_machine
+
+FOLDER = PROJECT / "tests/foreign"
+# The tests in tools/testing/selftests/mm that change memory of their own, and take less than a minute.
+SELFTESTS = ["cow", "droppable", "guard-regions", "gup_longterm", "hugetlb-madvise", "madv_populate", "merge",
+             "mkdirty", "mlock2-tests", "mremap_dontunmap", "mremap_test", "pagemap_ioctl", "prctl_thp_disable",
+             "process_madv", "split_huge_page_test", "uffd-wp-mremap"]
+# Their further sources.
+COMMON = ["vm_util", "hugepage_settings", "uffd-common"]
+
+
+def attach(tree):
+    """Compile the library that attaches a device to a program."""
+    library = tree.root / "programs/attach.so"
+    result = output(["ccache", "clang", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I", SCENARIOS,
+                     "-I", tree.src / "samples/rust", FOLDER / "attach.c", "-o", library])
+    if result.returncode:
+        raise Failure(f"attach.c does not compile:\n{result.stdout}")
+    return {"/tests/attach.so": library}
+
+
+def selftests(tree):
+    """Compile the tests of mm. They are linked dynamically, so a library can be preloaded."""
+    source = tree.src / "tools/testing/selftests/mm"
+    folder = tree.root / "programs/mm"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Their Makefile makes it: without liburing it defines nothing.
+    (folder / "local_config.h_gen").touch()
+    flags = ["-D_GNU_SOURCE=", "-Wno-all", "-I", folder, "-I", tree.src, "-isystem", tree.src / "tools/include/uapi"]
+    found = {}
+    for name in SELFTESTS:
+        sources = [source / f"{stem}.c" for stem in (name, *COMMON)]
+        found[f"/tests/mm/{name}"] = compile_program(tree, folder, name, sources, flags, ["-lrt", "-lm"])
+    return found | libraries(found.values())
+
+
+def files(tree):
+    """Return {path in the guest: file} of everything that the scenarios in tests/foreign need."""
+    scripts = {f"/tests/{script.name}": script.relative_to(PROJECT) for script in FOLDER.glob("*.sh")}
+    return scripts | attach(tree) | of_this_machine("/usr/bin/stress-ng") | selftests(tree)
