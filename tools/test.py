@@ -90,7 +90,7 @@ def kunit_x86_64(table, tree, config):
 
 
 # The KUnit suites whose tests provoke a report of lockdep.
-LOCKDEP = ["rust_lockdep", "mmu_notifier_lockdep", "mmput_lockdep"]
+LOCKDEP = ["rust_lockdep", "rust_lockdep_reclaim", "rust_lockdep_notifiers", "mmu_notifier_lockdep", "mmput_lockdep"]
 
 
 def lockdep(table, tree, config):
@@ -103,7 +103,7 @@ def lockdep(table, tree, config):
         append = ["kunit.enable=1", f"kunit.filter_glob={test}", "kunit_shutdown=reboot", *append]
         return guest.qemu(f"lockdep {test}", obj, results / test.replace("*", "list"), append)
 
-    listing = boot("*lockdep.*", "kunit.action=list")
+    listing = boot("*lockdep*.*", "kunit.action=list")
     listed = ktap.listed(text_of(listing.console))
     tests = [test for suite in LOCKDEP for test in listed if test.startswith(f"{suite}.")]
     missing = [suite for suite in LOCKDEP if not any(test.startswith(f"{suite}.") for test in tests)]

@@ -9,6 +9,8 @@ mod busy;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod deferring;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+mod first;
+#[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod hmm;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod interval;
@@ -17,7 +19,7 @@ mod invalidate;
 mod kmsg;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod list;
-#[cfg(all(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST, CONFIG_PROVE_RAW_LOCK_NESTING))]
+#[cfg(CONFIG_PROVE_RAW_LOCK_NESTING)]
 mod lockdep;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod mm;
@@ -26,12 +28,14 @@ mod reclaim;
 mod rwsem;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod shared;
-// Without the notifiers' tests some of it is not used.
-#[cfg_attr(not(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST), allow(dead_code))]
+// Each suite uses a part of it.
+#[allow(dead_code)]
 mod task;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod two_pass;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
+// Each suite uses a part of it.
+#[allow(dead_code)]
 mod user;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod users;

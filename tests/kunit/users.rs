@@ -50,7 +50,6 @@ use kernel::{
 };
 
 mod amdxdna;
-mod first;
 mod gntdev;
 mod gpu;
 mod gpusvm;

@@ -29,7 +29,7 @@ def joined(text):
 
 class Code(unittest.TestCase):
     def test_the_driver_is_the_one_that_is_tested(self):
-        source = (PROJECT / "tests/kunit/users/first.rs").read_text()
+        source = (PROJECT / "tests/kunit/first.rs").read_text()
         parts = re.findall(r"^// \[(\w+)\]\n(.*?)\n// \[\1 end\]$", source, re.M | re.S)
         shown = re.search(r"^```rust\n(.*?)\n```$", section("I write a driver"), re.M | re.S)
         self.assertEqual(shown[1], "\n\n".join(text for _, text in parts))

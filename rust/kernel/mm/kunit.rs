@@ -40,16 +40,16 @@ use core::{
 #[cfg(CONFIG_MMU_NOTIFIER)]
 mod invalidation;
 #[cfg(CONFIG_MMU_NOTIFIER)]
+pub use self::invalidation::{
+    invalidate,
+    try_invalidate,
+    Invalidation, //
+};
+
+#[cfg(CONFIG_MMU_NOTIFIER)]
 mod try_first;
 #[cfg(CONFIG_MMU_NOTIFIER)]
-pub use self::{
-    invalidation::{
-        invalidate,
-        try_invalidate,
-        Invalidation, //
-    },
-    try_first::NotTriedFirst, //
-};
+pub use self::try_first::NotTriedFirst;
 
 /// A protection of memory that can be read; see [`TestMm::mmap`].
 pub const PROT_READ: usize = bindings::PROT_READ as usize;

@@ -4,12 +4,45 @@
 //!
 //! README.md and Documentation/mm/rust-mmu-notifiers.rst show it.
 
-use super::*;
-use kernel::mm::hmm::{
-    Access,
-    Request,
-    Slot, //
+use crate::user;
+use core::ops::Range;
+use kernel::{
+    mm::{
+        hmm::{
+            Access,
+            Request,
+            Slot, //
+        },
+        kunit::{
+            self,
+            TestMm,
+            PROT_READ,
+            PROT_WRITE, //
+        },
+        mmu_notifier::{
+            interval::{
+                Invalidated,
+                Invalidation,
+                Notifier,
+                Operations,
+                TryInvalidation, //
+            },
+            WouldBlock, //
+        },
+        MmWithUser, //
+    },
+    new_mutex,
+    nonblock::NonBlockGuard,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        lock::mutex::MutexBackend,
+        Mutex, //
+    }, //
 };
+
+/// The number of pages of a test.
+const PAGES: usize = 8;
 
 /// The page table of the device: the page frame number of each page that it uses.
 struct Table {
@@ -136,20 +169,28 @@ mod tests {
 
     #[test]
     fn lets_go_of_changed_pages() -> Result {
-        let process = Process::new()?;
-        let mirror = mirror(&process.mm, process.memory.clone())?;
+        let mm = TestMm::attach()?;
+        let start = mm.mmap(PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE)?;
+        let memory = start..start + PAGES * PAGE_SIZE;
+        let mirror = mirror(&mm, memory.clone())?;
 
-        for addr in process.memory.clone().step_by(PAGE_SIZE) {
+        for addr in memory.clone().step_by(PAGE_SIZE) {
             fault(&mirror, addr)?;
         }
         let all = used(&mirror);
-        let outside = fault(&mirror, process.memory.end);
-        let left = process.change(|| used(&mirror))?;
+        let outside = fault(&mirror, memory.end);
+        mm.munmap(start, PAGE_SIZE)?;
+        let munmap = used(&mirror);
+        user::mprotect(start + PAGE_SIZE, PAGE_SIZE, PROT_READ)?;
+        let mprotect = used(&mirror);
+        // A fork makes all pages copy-on-write.
+        user::fork()?;
+        let fork = used(&mirror);
         drop(mirror);
 
         assert_eq!(all, u8::MAX);
         assert_eq!(outside, Err(EINVAL));
-        assert_eq!(left, LEFT);
+        assert_eq!([munmap, mprotect, fork], [0b1111_1110, 0b1111_1100, 0]);
         Ok(())
     }
 }
