@@ -161,7 +161,7 @@ def mails(tree):
             different |= {path for path in wanted - different if (repo / path).read_bytes() != (tree.src / path).read_bytes()}
             if different:
                 raise Failure(f"git am gives other files than those built here: {', '.join(sorted(different))}")
-        all_mails = [mail for mails in groups.values() for mail in mails]
+        all_mails = [mail for group in groups for mail in group.mails]
         # The last patch, to MAINTAINERS, is for all. There is no history here with the commits of Fixes:.
         checkpatch(tree, [[mail] for mail in all_mails], ["FILE_PATH_CHANGES", "UNKNOWN_COMMIT_ID"])
         for mail in all_mails:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Write the project as patches that can be mailed, a folder for each group of maintainers, and one mbox for `git am`.
 
-Each patch in patches/ becomes a commit, with the project's files that its header names (`Adds: PATH`). A `mod x;` in a
-file comes with the patch that adds x. SIGNOFF="Name <mail>" in the environment is the author, and signs off.
+Each patch in patches/ becomes a commit, with the project's files that its header names (`Adds: PATH`). A line for a file
+that comes later is left out until then: `mod x;`, `x.o` in a Makefile, an option that nothing uses yet. The groups are
+printed in the order in which they are sent. SIGNOFF="Name <mail>" in the environment is the author, and signs off.
 """
 
 import contextlib
+import dataclasses
 import fnmatch
 import os
 import pathlib
@@ -20,6 +22,9 @@ from common import Failure, PROJECT, VERSION, arguments, environment, locked, ma
 from tree import Tree, patched_paths, patches, prepared, project_files, sync, unpack
 
 OUT = PROJECT / "series"
+
+# The longest diff of a mail, in lines: nobody reviews more at once.
+LIMIT = 1500
 
 
 class Patch:
@@ -50,15 +55,62 @@ def added(patch_list, files):
     return result
 
 
-def without_later_modules(path, text, later):
-    """Return the file `path` without each `mod x;` whose file is one of `later`."""
-    folder = str(pathlib.PurePosixPath(path).with_suffix(""))
+def without_later(files, later):
+    """Return the contents of `files` without the lines that are for one of the files in `later`."""
+    result = dict(files)
+    for path, data in files.items():
+        if path.endswith(".rs"):
+            result[path] = edited(data, without_later_modules, path, later)
+        elif path.endswith("/Makefile"):
+            result[path] = edited(data, without_later_objects, path, later)
+    for path, data in files.items():
+        if path.endswith("/Kconfig"):
+            folder = path.removesuffix("Kconfig")
+            used = {name for other, text in result.items() if other.startswith(folder) and not other.endswith("/Kconfig")
+                    for name in re.findall(rb"CONFIG_(\w+)", text)}
+            result[path] = edited(data, without_unused_options, used, later)
+    return result
+
+
+def edited(data, function, *words):
+    """Return `data` after `function`, which leaves out parts of it. No empty paragraphs remain."""
+    text = data.decode()
+    kept = function(text, *words)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n+\Z", "\n", kept)).encode() if kept != text else data
+
+
+def without_later_modules(text, path, later):
+    """Return the text of a Rust file without each `mod x;` and `pub use self::x::...;` whose file is one of `later`."""
+    # The modules of a crate root are beside it.
+    root = re.search(r"^module! \{", text, re.M)
+    folder = path.rpartition("/")[0] if root else path.removesuffix(".rs").removesuffix("/mod")
 
     def check(match):
         return "" if {f"{folder}/{match[1]}.rs", f"{folder}/{match[1]}/mod.rs"} & later else match[0]
 
-    kept = re.sub(r"^(?:#\[cfg.*\]\n)?(?:pub(?:\(.*\))? )?mod (\w+);\n", check, text, flags=re.M)
-    return re.sub(r"\n{3,}", "\n\n", kept) if kept != text else text
+    above = r"^(?:(?:#\[.*\]|// .*)\n)*(?:pub(?:\(.*\))? )?"
+    return re.sub(rf"{above}use self::(\w+)::[^;]*;\n", check,
+                  re.sub(rf"{above}mod (\w+);\n", check, text, flags=re.M), flags=re.M)
+
+
+def without_later_objects(text, path, later):
+    """Return the text of a Makefile without each line that names an object or a folder that comes later."""
+    folder = path.removesuffix("Makefile")
+
+    def comes_later(word):
+        names = {f"{word}Makefile"} if word.endswith("/") else {f"{word.removesuffix('.o')}{end}" for end in (".c", ".rs")}
+        return any(folder + name in later for name in names)
+
+    return "".join(line for line in text.splitlines(keepends=True) if not any(map(comes_later, line.split())))
+
+
+def without_unused_options(text, used, later):
+    """Return the text of a Kconfig file without options that nothing uses, and without files that come later."""
+    def check(match):
+        return match[0] if match[1].encode() in used else ""
+
+    text = re.sub(r"^config (\w+)\n(?:(?:[\t ].*)?\n)*", check, text, flags=re.M)
+    return re.sub(r'^source "(.*)"\n', lambda match: "" if match[1] in later else match[0], text, flags=re.M)
 
 
 def git(repo, *words):
@@ -110,8 +162,7 @@ def commits(tree, repo):
             git(repo, "apply", patch.path)
         later -= set(adds[patch])
         here |= {path: files[path] for path in adds[patch]}
-        write_all(repo, {path: without_later_modules(path, data.decode(), later).encode() if path.endswith(".rs") else data
-                         for path, data in here.items()})
+        write_all(repo, without_later(here, later))
         git(repo, "add", "--all", "--force")
         signoff = ["--signoff"] if os.environ.get("SIGNOFF") else []
         git(repo, "commit", "--quiet", *signoff, "--message", f"{patch.subject}\n\n{patch.body.strip()}")
@@ -133,9 +184,34 @@ def recipients(tree, mails):
     return found
 
 
+@dataclasses.dataclass
+class Group:
+    """A series for one group of maintainers."""
+    name: str
+    mails: list[pathlib.Path]   # without the cover letter
+    recipients: list[str]
+
+    def lists(self):
+        """Return the names of the mailing lists."""
+        return [who.split("@")[0] for who in self.recipients if "<" not in who]
+
+
+def lines(mail):
+    """Return the length of the diff of a mail."""
+    return mail.read_text().partition("\ndiff --git ")[2].count("\n")
+
+
+def check_lengths(groups):
+    """Fail if a mail is longer than LIMIT."""
+    long = [f"{mail.name} of {group.name} has {lines(mail)} lines" for group in groups for mail in group.mails
+            if lines(mail) > LIMIT]
+    if long:
+        raise Failure(f"no diff of a mail may be longer than {LIMIT} lines, but {'; '.join(long)}: split the patch")
+
+
 def write_series(tree, out):
-    """Write the series and the mbox to `out`, and return {group: its mails}, in order."""
-    groups = {}
+    """Write the series and the mbox to `out`, and return its groups, in order."""
+    groups = []
     with tempfile.TemporaryDirectory(prefix="nonblock.") as scratch:
         repo = pathlib.Path(scratch)
         base(tree, repo)
@@ -152,11 +228,12 @@ def write_series(tree, out):
             mails = sorted((out / group).glob("*.patch"))[1:]
             to = recipients(tree, mails)
             git(repo, *words[:1], *(f"--to={who}" for who in to), *words[1:])
-            groups[group] = mails
+            groups.append(Group(group, mails, to))
             start = end
+    check_lengths(groups)
     with open(out / "series.mbox", "w") as mbox:
-        for mails in groups.values():
-            for mail in mails:
+        for group in groups:
+            for mail in group.mails:
                 mbox.write(mail.read_text())
     return groups
 
@@ -179,14 +256,23 @@ def applied(tree, mbox):
         yield repo
 
 
+def plan(groups):
+    """Return the table of the groups, in the order in which they are sent."""
+    rows = [f"{'series/':24} mails  lines  longest  people  lists"]
+    for group in groups:
+        lengths = [lines(mail) for mail in group.mails]
+        people = len(group.recipients) - len(group.lists())
+        rows.append(f"{group.name:24} {len(lengths):5}  {sum(lengths):5}  {max(lengths):7}  {people:6}  "
+                    f"{' '.join(group.lists())}")
+    return "\n".join(rows)
+
+
 def write():
     with prepared() as tree:
         part = OUT.with_name("series.part")
         shutil.rmtree(part, ignore_errors=True)
-        print(f"{'series/':20} patches  lines  people and lists")
-        for group, mails in write_series(tree, part).items():
-            lines = sum(len(re.findall(r"^[+-](?![+-]{2} )", mail.read_text(), re.M)) for mail in mails)
-            print(f"{group:20} {len(mails):7} {lines:6}  {len(recipients(tree, mails)):16}")
+        groups = write_series(tree, part)
+        print(plan(groups))
         shutil.rmtree(OUT, ignore_errors=True)
         part.rename(OUT)
     print(f"\n`git am` applies series/series.mbox to a clean {VERSION}; each folder is a series with its cover letter.")
@@ -213,7 +299,8 @@ def left_out(tree, off):
     texts = [(tree.src / path).read_text() for path in tree.ours() if pathlib.Path(path).name.startswith("Kconfig")]
     there = set(re.findall(r"^config (\w+)$", "\n".join(texts), re.M))
     ours = set(re.findall(r"^\+?config (\w+)$", "\n".join(
-        [path.read_text() for path in patches()] + [(PROJECT / "Kconfig").read_text()]), re.M))
+        [path.read_text() for path in patches()] +
+        [data.decode() for path, data in project_files().items() if path.endswith("/Kconfig")]), re.M))
     gone = (ours - there) | {"RUST_KERNEL_DOCTESTS"}
     if "MMU_NOTIFIER" in off or "RUST" in off:
         core = {"HMM_KUNIT_TEST", "MMU_NOTIFIER_KUNIT_TEST"}

@@ -2,6 +2,7 @@
 """Tests of the series of patches, with a small kernel of our own."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,21 +47,81 @@ Now with it.
 """
 
 
+MAKEFILE = """\
+obj-$(CONFIG_ONE) += one.o
+one-y := one_main.o
+one-$(CONFIG_MORE) += more.o
+
+obj-$(CONFIG_TWO) += inner/
+"""
+
+KCONFIG = """\
+config ONE
+	bool "One"
+
+config MORE
+	bool "More"
+	help
+	  With an empty line
+
+	  in its help.
+
+config TWO
+	bool "Two"
+
+source "t/inner/Kconfig"
+"""
+
+
 class Modules(unittest.TestCase):
     def left(self, text, later):
-        return series.without_later_modules("rust/outer.rs", text, later)
+        return series.without_later({"rust/outer.rs": text.encode()}, later)["rust/outer.rs"].decode()
 
     def test_later_module_is_left_out(self):
         text = "use x;\n\n#[cfg(CONFIG_X)]\npub mod inner;\nmod here;\n"
         self.assertEqual(self.left(text, {"rust/outer/inner.rs"}), "use x;\n\nmod here;\n")
         self.assertEqual(self.left(text, {"rust/outer/inner/mod.rs"}), "use x;\n\nmod here;\n")
 
+    def test_what_is_above_and_below_goes_with_it(self):
+        text = "use x;\n\n// Parts of it\n#[allow(dead_code)]\nmod inner;\npub use self::inner::{\n    A,\n    B, //\n};\n" \
+               "pub use self::here::C;\n"
+        self.assertEqual(self.left(text, {"rust/outer/inner.rs"}), "use x;\n\npub use self::here::C;\n")
+
     def test_no_empty_paragraph_is_left(self):
         self.assertEqual(self.left("a\n\npub(crate) mod inner;\n\nb\n", {"rust/outer/inner.rs"}), "a\n\nb\n")
+
+    def test_modules_of_a_crate_root_are_beside_it(self):
+        text = "mod inner;\nmod here;\n\nmodule! {\n"
+        self.assertEqual(self.left(text, {"rust/inner.rs", "rust/outer/here.rs"}), "mod here;\n\nmodule! {\n")
 
     def test_others_stay(self):
         text = "mod inner;\n\n\nmod tests {\n"
         self.assertEqual(self.left(text, {"rust/inner.rs", "rust/outer/tests/x.rs"}), text)
+
+
+class Options(unittest.TestCase):
+    FILES = {"t/Makefile": MAKEFILE.encode(), "t/Kconfig": KCONFIG.encode()}
+
+    def left(self, *later):
+        left = series.without_later(self.FILES, set(later))
+        return left["t/Makefile"].decode(), re.findall(r"^(?:config|source) (.*)$", left["t/Kconfig"].decode(), re.M)
+
+    def test_objects_and_folders_that_come_later_are_left_out(self):
+        makefile, _ = self.left("t/more.c", "t/inner/Makefile")
+        self.assertEqual(makefile, "obj-$(CONFIG_ONE) += one.o\none-y := one_main.o\n")
+        makefile, _ = self.left("t/more.rs")
+        self.assertEqual(makefile, MAKEFILE.replace("one-$(CONFIG_MORE) += more.o\n", ""))
+
+    def test_options_come_with_their_use(self):
+        self.assertEqual(self.left("t/more.c")[1], ["ONE", "TWO", '"t/inner/Kconfig"'])
+        self.assertEqual(self.left("t/inner/Makefile", "t/inner/Kconfig")[1], ["ONE", "MORE"])
+
+    def test_option_of_code_below(self):
+        files = self.FILES | {"t/inner/x.c": b"#ifdef CONFIG_MORE\n"}
+        self.assertIn(b"config MORE\n", series.without_later(files, {"t/more.c"})["t/Kconfig"])
+
+    def test_nothing_is_left_out_in_the_end(self):
+        self.assertEqual(series.without_later(self.FILES, set()), self.FILES)
 
 
 class Series(unittest.TestCase):
@@ -83,7 +144,7 @@ class Series(unittest.TestCase):
                 patcher = mock.patch.object(module, name, value)
                 patcher.start()
                 self.addCleanup(patcher.stop)
-        for name, value in (("recipients", lambda tree, mails: ["A <a@b>"]),):
+        for name, value in (("recipients", lambda tree, mails: ["A <a@b>", "list@b"]),):
             patcher = mock.patch.object(series, name, value)
             patcher.start()
             self.addCleanup(patcher.stop)
@@ -102,8 +163,8 @@ class Series(unittest.TestCase):
 
     def test_mails(self):
         groups = series.write_series(self.tree, self.out)
-        self.assertEqual({group: len(mails) for group, mails in groups.items()}, {"1-mm": 1, "2-rust": 2})
-        mail = groups["1-mm"][0].read_text()
+        self.assertEqual([(group.name, len(group.mails)) for group in groups], [("1-mm", 1), ("2-rust", 2)])
+        mail = groups[0].mails[0].read_text()
         self.assertIn("Subject: [PATCH 1/1] mm: hook it up", mail)
         self.assertIn("From: A Name <a@name.org>", mail)
         self.assertIn("Signed-off-by: A Name <a@name.org>\n---\n", mail)
@@ -116,8 +177,22 @@ class Series(unittest.TestCase):
     def test_rfc(self):
         (self.project / "patches/1-mm").rename(self.project / "patches/1-rfc")
         groups = series.write_series(self.tree, self.out)
-        self.assertIn("Subject: [RFC PATCH 1/1] mm: hook it up", groups["1-rfc"][0].read_text())
-        self.assertIn("Subject: [PATCH 1/2] ", groups["2-rust"][0].read_text())
+        self.assertIn("Subject: [RFC PATCH 1/1] mm: hook it up", groups[0].mails[0].read_text())
+        self.assertIn("Subject: [PATCH 1/2] ", groups[1].mails[0].read_text())
+
+    def test_plan(self):
+        self.files["rust/outer/inner.rs"] = b"a\n" * 7
+        series.write_all(self.tree.src, self.files)
+        plan = series.plan(series.write_series(self.tree, self.out)).splitlines()
+        # The first mail of rust/ adds an empty file, the second a line and seven lines. The header of a diff counts.
+        self.assertEqual([line.split() for line in plan[1:]],
+                         [["1-mm", "1", "14", "14", "1", "list"], ["2-rust", "2", "22", "19", "1", "list"]])
+
+    def test_long_mail(self):
+        self.files["mm/new.c"] = b"a\n" * series.LIMIT
+        series.write_all(self.tree.src, self.files)
+        with self.assertRaisesRegex(Failure, "0001-mm-hook-it-up.patch of 1-mm has 1513 lines: split the patch"):
+            series.write_series(self.tree, self.out)
 
     def test_git_am(self):
         series.write_series(self.tree, self.out)
