@@ -15,7 +15,8 @@
 ## make docs        the pages and the API documentation as HTML
 ## make shell       an interactive guest with the modules and test programs; with FRAGMENT=my.config in its kernel,
 ##                  MEMORY=2G, and FILES="my_test.c my_test.sh" in its /tests
-## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"
+## make series      the project as patches to mail: make series SIGNOFF="Name <mail>"; with TO=mail, what
+##                  git send-email would send
 ## make series-build  build the kernel after each patch, in several configurations: hours
 ## make apply       put patches and files into your own kernel tree: make apply KSRC=/path/to/linux
 ## make clean       remove everything that was built or downloaded
@@ -47,8 +48,9 @@ test-kasan: setup
 test-rt: setup
 	@$(python) tools/test.py rt
 
-series: setup
-	@$(python) tools/series.py
+series:
+	@tools/setup $(if $(TO),mail)
+	@$(python) tools/series.py $(if $(TO),--to="$(TO)")
 
 series-build: setup
 	@$(python) tools/series.py build

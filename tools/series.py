@@ -12,6 +12,7 @@ import fnmatch
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -267,7 +268,17 @@ def plan(groups):
     return "\n".join(rows)
 
 
-def write():
+def dry_run(folder, to):
+    """Return a line for each mail in `folder` that `git send-email` would send, with `to` as another recipient."""
+    report = git(folder, "send-email", "--dry-run", "--confirm=never", "--smtp-server=localhost", f"--to={to}",
+                 *sorted(folder.glob("*.patch")))
+    # Before this line are the reasons for the recipients of the mail.
+    sent = [mail.split("\nResult: ")[0] for mail in report.split("\nDry-OK. Log says:\n")[1:]]
+    return "\n".join(f"{len(re.findall('^RCPT TO:', mail, re.M)):4}  {re.search('^Subject: (.*)$', mail, re.M)[1]}"
+                     for mail in sent)
+
+
+def write(to=None):
     with prepared() as tree:
         part = OUT.with_name("series.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -278,6 +289,10 @@ def write():
     print(f"\n`git am` applies series/series.mbox to a clean {VERSION}; each folder is a series with its cover letter.")
     if not os.environ.get("SIGNOFF"):
         print('The patches are not signed off: make series SIGNOFF="Name <mail>"')
+    if to:
+        print("\nNothing is sent now. With these commands, each mail would go to so many recipients:")
+        for group in groups:
+            print(f"\ngit send-email --to={shlex.quote(to)} series/{group.name}/*.patch\n{dry_run(OUT / group.name, to)}")
 
 
 # The folders that are compiled after each patch: all code that a patch may break.
@@ -349,15 +364,16 @@ def build_step(tree, name):
     build.build(tree, name, "prepare", *folders)
 
 
-def run(command, names=()):
+def run(command, to, names=()):
     if command == "build":
         build_steps(names)
     else:
-        write()
+        write(to)
 
 
 if __name__ == "__main__":
     parser = arguments(__doc__)
+    parser.add_argument("--to", metavar="ADDRESS", help="also show which mails `git send-email --to=ADDRESS` would send")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="instead of writing series/:")
     steps = commands.add_parser("build", help="build the tree after each patch")
     steps.add_argument("names", nargs="*", choices=STEPS, metavar="NAME",

@@ -72,6 +72,28 @@ config TWO
 source "t/inner/Kconfig"
 """
 
+REPORT = """\
+/series/1-mm/0000-cover-letter.patch
+(mbox) Adding to: A <a@b> from line 'To: A <a@b>'
+Dry-OK. Log says:
+Server: localhost
+MAIL FROM:<me@here>
+RCPT TO:<you@there>
+RCPT TO:<a@b>
+From: Me <me@here>
+Subject: [PATCH 0/1] mm: the cover
+
+Result: OK
+(mbox) Adding to: A <a@b> from line 'To: A <a@b>'
+Dry-OK. Log says:
+Server: localhost
+MAIL FROM:<me@here>
+RCPT TO:<you@there>
+Subject: [PATCH 1/1] mm: hook it up
+
+Result: OK
+"""
+
 
 class Modules(unittest.TestCase):
     def left(self, text, later):
@@ -193,6 +215,13 @@ class Series(unittest.TestCase):
         series.write_all(self.tree.src, self.files)
         with self.assertRaisesRegex(Failure, "0001-mm-hook-it-up.patch of 1-mm has 1513 lines: split the patch"):
             series.write_series(self.tree, self.out)
+
+    def test_dry_run(self):
+        with mock.patch.object(series, "git", return_value=REPORT) as git:
+            shown = series.dry_run(self.out, "You <you@there>")
+        self.assertEqual(shown, "   2  [PATCH 0/1] mm: the cover\n   1  [PATCH 1/1] mm: hook it up")
+        self.assertIn("--dry-run", git.call_args[0])
+        self.assertIn("--to=You <you@there>", git.call_args[0])
 
     def test_git_am(self):
         series.write_series(self.tree, self.out)
