@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * System calls of a test, which is a kernel thread with an address space: what
- * changes that is not exported otherwise.
+ * System calls of a test, which is a kernel thread with an address space. They
+ * change the address space, and no other function for this is exported.
  */
 
 #include <linux/sched/task.h>
