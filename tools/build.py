@@ -47,8 +47,9 @@ CONFIGS = {
         # As the front end makes it: passes would take away the types by which fields of structs are told apart.
         "CC_FLAGS_LTO": "-flto -fvisibility=hidden -Xclang -disable-llvm-passes",
         "KCFLAGS": "-gline-tables-only",
-        # rustc has no such objects, and puts the bitcode beside them.
-        "KRUSTFLAGS": "-Cdebuginfo=line-tables-only --emit=llvm-bc",
+        # rustc has no such objects, and puts the bitcode beside them. The types in the debug information show which
+        # functions take a guard; two that are the same code remain two.
+        "KRUSTFLAGS": "-Cdebuginfo=2 -Zmerge-functions=disabled --emit=llvm-bc",
         # Bitcode is neither linked nor given to objtool.
         "cmd_ld_single": "",
         "cmd_ld_multi_m": "touch $@",

@@ -650,4 +650,146 @@ static bool p_first_pass(struct mmu_interval_notifier *mni, const struct mmu_not
 	return 1;
 }
 
-const struct mmu_interval_notifier_ops two_pass_ops = { .invalidate_start = p_first_pass };
+/* Runs in a section only if the first pass there wanted it: the caller of callbacks is not blamed. */
+static void finish_pass(void *finish)
+{
+	mutex_lock(finish);
+}
+
+const struct mmu_interval_notifier_ops two_pass_ops = {
+	.invalidate_start = p_first_pass,
+	.invalidate_finish = finish_pass,
+};
+
+/* Sections: what is between the begin and the end of one, and no more. */
+int n_plain_section(void *p, int x)
+{
+	mutex_lock(p);
+	non_block_start();
+	x = mutex_trylock(p);
+	non_block_end();
+	if (x)
+		mutex_lock(p);
+	return x;
+}
+
+void p_section(void *p)
+{
+	non_block_start();
+	mutex_lock(p);
+	non_block_end();
+}
+
+void n_values_section_nowait(void)
+{
+	non_block_start();
+	middle(GFP_NOWAIT);
+	non_block_end();
+	middle(GFP_KERNEL);
+}
+
+void p_section_on_one_path(void *p, int x)
+{
+	if (x) {
+		non_block_start();
+		if (x == 2) {
+			mutex_lock(p);
+			non_block_end();
+			return;
+		}
+		non_block_end();
+	}
+}
+
+void p_section_nested(void *p)
+{
+	non_block_start();
+	non_block_start();
+	non_block_end();
+	mutex_lock(p);
+	non_block_end();
+}
+
+void n_plain_section_nested(void *p)
+{
+	non_block_start();
+	non_block_start();
+	non_block_end();
+	non_block_end();
+	mutex_lock(p);
+}
+
+void p_section_in_loop(void *p, int x)
+{
+	while (x--) {
+		mutex_lock(p);
+		non_block_start();
+		middle(x ? GFP_NOWAIT : GFP_KERNEL);
+		non_block_end();
+	}
+}
+
+void p_section_across(void *p)
+{
+	section_begins();
+	mutex_lock(p);
+	section_ends();
+}
+
+void n_plain_section_across(void *p)
+{
+	mutex_lock(p);
+	section_begins();
+	fast(p);
+	section_ends();
+	mutex_lock(p);
+}
+
+/* The lock is taken by a callback of another type: it is not among those that are judged by themselves. */
+void p_section_calls_field(struct driver *d)
+{
+	non_block_start();
+	d->slow->run(d);
+	non_block_end();
+}
+
+/* The second call of itself is in the section, from the first line on. */
+void p_section_recursive(void *p, int depth)
+{
+	mutex_lock(p);
+	non_block_start();
+	if (depth)
+		p_section_recursive(p, depth - 1);
+	non_block_end();
+}
+
+/* Only the range of the section itself must not block. */
+void p_section_of_another_range(void *p, const struct mmu_notifier_range *range)
+{
+	non_block_start();
+	inner(p, may_wait(range));
+	non_block_end();
+}
+
+void u_section_open(int x)
+{
+	if (x)
+		non_block_start();
+}
+
+void u_section_open_in_loop(int x)
+{
+	while (x--)
+		non_block_start();
+}
+
+static noinline void u_section_by_address(void)
+{
+	non_block_start();
+}
+void (*section_by_address)(void) = u_section_by_address;
+
+void u_section_set(int x)
+{
+	current->non_block_count = x;
+}

@@ -162,3 +162,97 @@ fn pick(number: u8) -> &'static dyn Runs {
         &Fast
     }
 }
+
+/// As in rust/kernel/nonblock.rs.
+pub mod nonblock {
+    extern "C" {
+        fn rust_helper_non_block_start();
+        fn rust_helper_non_block_end();
+    }
+
+    pub struct NonBlockGuard(());
+
+    impl NonBlockGuard {
+        pub fn new() -> Self {
+            unsafe { rust_helper_non_block_start() };
+            NonBlockGuard(())
+        }
+    }
+
+    impl Drop for NonBlockGuard {
+        fn drop(&mut self) {
+            unsafe { rust_helper_non_block_end() };
+        }
+    }
+
+    pub fn non_block<R>(f: impl FnOnce(&NonBlockGuard) -> R) -> R {
+        f(&NonBlockGuard::new())
+    }
+}
+
+use nonblock::{non_block, NonBlockGuard};
+
+/// Functions whose signature promises that they do not sleep, though nobody calls them.
+#[no_mangle]
+pub fn p_guard_locks(value: &u8, _nb: &NonBlockGuard) {
+    lock(value);
+}
+
+#[no_mangle]
+pub fn n_values_guard_nowait(_nb: &NonBlockGuard) -> bool {
+    allocate(0x2800)
+}
+
+#[inline(never)]
+#[no_mangle]
+fn p_guard_allocates(_nb: &NonBlockGuard, gfp: u32) -> bool {
+    allocate(gfp)
+}
+
+pub struct Promise(u8);
+
+impl Promise {
+    #[inline(never)]
+    pub fn p_guard_method(&self, _nb: &NonBlockGuard) {
+        lock(&self.0);
+    }
+}
+
+/// Closures: what is in one is in the section, and what is around it is not.
+#[no_mangle]
+pub fn p_closure(value: &u8) {
+    non_block(|_nb| lock(value));
+}
+
+#[no_mangle]
+pub fn p_closure_calls(value: &u8) -> bool {
+    non_block(|nb| p_guard_allocates(nb, u32::from(*value) << 4))
+}
+
+#[no_mangle]
+pub fn n_plain_closure(value: &u8) -> bool {
+    lock(value);
+    let small = non_block(|_nb| *value < 3);
+    lock(value);
+    small
+}
+
+#[no_mangle]
+pub fn n_values_closure_nowait(value: &u8) {
+    non_block(|_nb| allocate(0x2800));
+    lock(value);
+}
+
+/// A guard that is dropped before the end of its scope.
+#[no_mangle]
+pub fn n_plain_dropped(value: &u8) {
+    let nb = NonBlockGuard::new();
+    drop(nb);
+    lock(value);
+}
+
+#[no_mangle]
+pub fn p_not_dropped(value: &u8) {
+    let _nb = NonBlockGuard::new();
+    lock(value);
+}

@@ -46,13 +46,65 @@ void __attribute__((weak)) weak_one(void *p)
 	mutex_lock(p);
 }
 
+void warn(const char *why)
+{
+}
+
+struct task_struct *get_current(void)
+{
+	static struct task_struct task;
+
+	return &task;
+}
+
+/* In rust/helpers/nonblock.c. */
+void rust_helper_non_block_start(void)
+{
+	non_block_start();
+}
+
+void rust_helper_non_block_end(void)
+{
+	non_block_end();
+}
+
+/* A section that begins and ends in functions of another file. */
+void section_begins(void)
+{
+	non_block_start();
+}
+
+void section_ends(void)
+{
+	non_block_end();
+}
+
+/* As in mm/mmu_notifier.c: the callbacks are judged by themselves, with a range that must not block. */
+int n_plain_core(const struct mmu_notifier_ops *ops, struct mmu_notifier *mn,
+			    const struct mmu_notifier_range *range)
+{
+	int ret;
+
+	if (!mmu_notifier_range_blockable(range))
+		non_block_start();
+	ret = ops->invalidate_range_start(mn, range);
+	if (!mmu_notifier_range_blockable(range))
+		non_block_end();
+	if (ret)
+		mutex_lock(mn);
+	return ret;
+}
+
 /* Two callers of the fields, so that the types of the callbacks are known, as in mm/mmu_notifier.c. */
-bool call_interval(const struct mmu_interval_notifier_ops *ops, ARGS)
+bool n_plain_call_interval(const struct mmu_interval_notifier_ops *ops, ARGS)
 {
 	void *finish;
 
 	if (ops->invalidate_start)
 		return ops->invalidate_start(mni, range, seq, &finish);
+	non_block_start();
+	ops->invalidate_finish(finish);
+	non_block_end();
 	return ops->invalidate(mni, range, seq);
 }
 

@@ -29,6 +29,7 @@ struct mmu_interval_notifier_ops {
 			   unsigned long seq);
 	bool (*invalidate_start)(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range,
 				 unsigned long seq, void **finish);
+	void (*invalidate_finish)(void *finish);
 };
 struct mmu_notifier_ops {
 	void (*release)(struct mmu_notifier *mn, void *mm);
@@ -44,6 +45,15 @@ static inline bool mmu_notifier_range_blockable(const struct mmu_notifier_range 
 	return range->flags & 1;
 }
 
+struct task_struct {
+	long state;
+	int non_block_count;
+};
+struct task_struct *get_current(void);
+#define current get_current()
+#define non_block_start() (current->non_block_count++)
+#define non_block_end() do { if (current->non_block_count-- == 0) warn("no section"); } while (0)
+
 /* Some of these are in kernel.c, others nowhere. */
 void __might_sleep(const char *file, int line);
 void schedule(void);
@@ -52,8 +62,11 @@ void mutex_lock(void *m);
 bool mutex_trylock(void *m);
 void msleep(unsigned int ms);
 void panic(const char *why) __attribute__((noreturn));
+void warn(const char *why);
 void *slab_alloc(size_t size, gfp_t gfp);
 void free_page_of(void *p);
+void section_begins(void);
+void section_ends(void);
 void nowhere(void);
 void weak_one(void *p);
 

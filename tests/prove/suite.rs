@@ -2,6 +2,7 @@
 //! Runs the prover on files whose verdicts are known: the rules in `rules/*.ll`, and the controls in C and in Rust.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -11,14 +12,13 @@ use prove::{
     assembly,
     axioms::Axioms,
     interpret::{Interpreter, Precision},
-    ir::{Program, SymId},
+    ir::Program,
     link::link,
     load::load,
     names::Names,
-    roots,
+    roots::{self, Root},
     search::{is_sink, Search, Verdict},
     targets::{Filters, Targets},
-    value::Abstract,
 };
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/prove");
@@ -63,30 +63,22 @@ fn judge(program: &Program, without: &str, axioms: &str, functions: &[&str]) -> 
         &axioms,
         &names,
     );
-    let mut found: Vec<(SymId, Option<usize>)> = roots::find(program, &targets)
-        .into_iter()
-        .map(|(symbol, callback)| (symbol, callback.range))
-        .collect();
-    if !functions.is_empty() {
-        found = functions
-            .iter()
-            .map(|name| (program.names[*name], None))
-            .collect();
-    }
-    let judge = |(symbol, range): (SymId, Option<usize>)| {
-        let mut args = vec![
-            Abstract::Top;
-            program
-                .function(symbol)
-                .expect("it has a body")
-                .params
-                .len()
-        ];
-        if let Some(range) = range {
-            args[range] = roots::range(&search.interpreter, None);
-        }
-        let name = names.of(program, symbol).to_string();
-        match search.root(symbol, args, None).0.verdict {
+    let named = |name: &&str| Root {
+        symbol: program.names[*name],
+        kind: "named",
+        range: None,
+        section: None,
+    };
+    let found = if functions.is_empty() {
+        roots::all(&search.interpreter)
+    } else {
+        functions.iter().map(named).collect()
+    };
+    let judge = |root: &Root| {
+        let name = names.of(program, root.symbol).to_string();
+        let args = root.args(&search.interpreter, None);
+        let (report, _) = search.root(root.symbol, args, root.section.as_ref(), None);
+        match report.verdict {
             Verdict::Proved => (name, "PROVED", String::new()),
             Verdict::Alarm(chain) => (
                 name,
@@ -96,7 +88,7 @@ fn judge(program: &Program, without: &str, axioms: &str, functions: &[&str]) -> 
             Verdict::Unproven(_, why) => (name, "UNPROVEN", why),
         }
     };
-    found.into_iter().map(judge).collect()
+    found.iter().map(judge).collect()
 }
 
 /// Runs a compiler, and returns the file that it made.
@@ -133,28 +125,39 @@ fn compile_c(name: &str) -> PathBuf {
 fn check_controls(program: &Program, least: usize) {
     let mut wrong = vec![];
     let verdicts = judge(program, "", "", &[]);
-    assert!(
-        verdicts.len() >= least,
-        "only {} controls were found",
-        verdicts.len()
-    );
     let short = |name: &str| {
         name.rsplit("::")
             .next()
             .expect("there is a last part")
             .to_string()
     };
+    let wanted = |name: &str| match short(name).split('_').next() {
+        Some("n") => Some("PROVED"),
+        Some("p") => Some("ALARM"),
+        Some("u") => Some("UNPROVEN"),
+        _ => None,
+    };
+    let names = Names::new(program);
+    let mut controls: BTreeSet<&str> = (0..program.symbols.len() as u32)
+        .filter(|symbol| program.function(*symbol).is_some())
+        .map(|symbol| names.of(program, symbol))
+        .filter(|name| wanted(name).is_some())
+        .collect();
+    assert!(
+        controls.len() >= least,
+        "there are only {} controls",
+        controls.len()
+    );
     for (name, verdict, why) in verdicts {
-        let wanted = match short(&name).split('_').next() {
-            Some("n") => "PROVED",
-            Some("p") => "ALARM",
-            Some("u") => "UNPROVEN",
-            _ => continue,
+        let Some(wanted) = wanted(&name) else {
+            continue;
         };
+        controls.remove(name.as_str());
         if verdict != wanted {
             wrong.push(format!("{name} is {verdict}, not {wanted}: {why}"));
         }
     }
+    wrong.extend(controls.iter().map(|name| format!("{name} is no root")));
     for rule in RULES {
         for (name, verdict, _) in judge(program, rule, "", &[]) {
             if short(&name).starts_with(&format!("n_{rule}_")) && verdict == "PROVED" {
@@ -169,7 +172,7 @@ fn check_controls(program: &Program, least: usize) {
 fn controls_in_c() {
     check_controls(
         &program(&["kernel", "controls", "strong"].map(compile_c)),
-        60,
+        78,
     );
 }
 
@@ -177,14 +180,14 @@ fn controls_in_c() {
 fn controls_in_rust() {
     let kernel = compile_c("kernel");
     let flags =
-        "--crate-type lib --edition 2021 -Copt-level=2 -Cpanic=abort -Ccodegen-units=1 -Cdebuginfo=line-tables-only \
+        "--crate-type lib --edition 2021 -Copt-level=2 -Cpanic=abort -Ccodegen-units=1 -Csymbol-mangling-version=v0 -Cdebuginfo=2 -Zmerge-functions=disabled \
                  -Zsanitizer=kcfi -Zsanitizer-cfi-normalize-integers --emit=llvm-bc controls.rs";
     let rust = compile(
         "controls.bc",
         "rustc",
         &flags.split_whitespace().collect::<Vec<_>>(),
     );
-    check_controls(&program(&[kernel, rust]), 8);
+    check_controls(&program(&[kernel, rust]), 18);
 }
 
 /// The first lines of each file list the expected verdicts, as in `; ALARM f: __might_sleep`, and with which axioms.
@@ -249,7 +252,11 @@ fn assembly_calls_what_it_refers_to() {
             &axioms,
             &names,
         );
-        match search.root(program.names[name], vec![], None).0.verdict {
+        match search
+            .root(program.names[name], vec![], None, None)
+            .0
+            .verdict
+        {
             Verdict::Proved => "PROVED",
             Verdict::Alarm(_) => "ALARM",
             Verdict::Unproven(..) => "UNPROVEN",

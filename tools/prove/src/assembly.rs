@@ -255,6 +255,7 @@ impl Elf<'_> {
                 weak: symbol.info >> 4 == STB_WEAK,
                 kcfi: None,
                 noreturn: false,
+                guarded: false,
                 intrinsic: false,
                 definition: match symbol.section {
                     0 => Definition::None,
@@ -270,6 +271,7 @@ impl Elf<'_> {
             weak: false,
             kcfi: None,
             noreturn: false,
+            guarded: false,
             intrinsic: false,
             definition: Definition::Data(Box::new(data)),
         });

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     ir::*,
     readonly::ReadOnly,
+    roots::{RANGE_BLOCKABLE, RANGE_FLAGS},
     stack::{Cell, Stack},
     targets::Targets,
     value::{Abstract, ObjectId},
@@ -63,6 +64,8 @@ pub struct Run<'p> {
     pub live: Vec<bool>,
     predecessors: Vec<Vec<u32>>,
     stack: Rc<Stack>,
+    /// A field of which some bits are not set while this function runs.
+    clear: Option<(KeyId, u64)>,
 }
 
 impl<'p> Interpreter<'p> {
@@ -132,10 +135,22 @@ impl<'p> Interpreter<'p> {
 
     /// Runs a function that has a body.
     pub fn run(&self, symbol: SymId, args: &[Abstract]) -> Run<'p> {
-        self.run_at(symbol, args, 0)
+        self.run_at(symbol, args, 0, None)
     }
 
-    fn run_at(&self, symbol: SymId, args: &[Abstract], depth: u32) -> Run<'p> {
+    /// Runs a function that has a section, as far as it is in it: the range that it is called for must not block.
+    pub fn run_in_section(&self, symbol: SymId) -> Run<'p> {
+        let flags = self.program.key(RANGE_FLAGS);
+        self.run_at(symbol, &[], 0, flags.map(|flags| (flags, RANGE_BLOCKABLE)))
+    }
+
+    fn run_at(
+        &self,
+        symbol: SymId,
+        args: &[Abstract],
+        depth: u32,
+        clear: Option<(KeyId, u64)>,
+    ) -> Run<'p> {
         let function = self
             .program
             .function(symbol)
@@ -156,6 +171,7 @@ impl<'p> Interpreter<'p> {
             live: vec![false; blocks],
             predecessors,
             stack: self.stack(symbol, function),
+            clear,
         };
         run.live[0] = true;
         for round in 0.. {
@@ -185,7 +201,7 @@ impl<'p> Interpreter<'p> {
         }
         // What a recursive call returns is not known.
         self.results.borrow_mut().insert(key.clone(), Abstract::Top);
-        let run = self.run_at(callee, &key.1, depth + 1);
+        let run = self.run_at(callee, &key.1, depth + 1, None);
         let mut result = Abstract::Bottom;
         for (block, live) in function.blocks.iter().zip(&run.live) {
             if let (End::Return(Some(value)), true) = (&block.end, live) {
@@ -310,6 +326,11 @@ impl<'p> Run<'p> {
             }
             _ => end.successors(),
         }
+    }
+
+    /// Returns whether a run may go from one block to another.
+    pub fn goes(&self, from: u32, to: u32) -> bool {
+        self.edges.contains(&(from, to))
     }
 
     /// Returns what is known of a value, wherever it is used.
@@ -493,6 +514,11 @@ impl<'p> Run<'p> {
             Op::Freeze(from) => value(*from),
             Op::Load(pointer, key) => {
                 let loaded = self.load(interpreter, *pointer, *width);
+                if let (Abstract::Top, Some((field, mask))) = (loaded, self.clear) {
+                    if *key == field {
+                        return Abstract::bits(*width, mask, 0);
+                    }
+                }
                 match interpreter.never.get(key) {
                     Some((axiom, mask)) if loaded == Abstract::Top => {
                         interpreter.used.borrow_mut().insert(*axiom);

@@ -268,6 +268,8 @@ pub struct Symbol {
     /// The type of a function whose address is taken, as kCFI checks it.
     pub kcfi: Option<u32>,
     pub noreturn: bool,
+    /// Whether a parameter of the function is a `&NonBlockGuard`: its callers are in a non-blocking section.
+    pub guarded: bool,
     /// An intrinsic of LLVM, which calls nothing.
     pub intrinsic: bool,
     pub definition: Definition,

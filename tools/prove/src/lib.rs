@@ -13,6 +13,7 @@
 //! interpret    which blocks of a function can run, given its arguments
 //! static_calls what a static call may call
 //! relevance    which arguments matter
+//! sections     which calls are made in a non-blocking section
 //! search       from a root to a sleep, or to what cannot be followed
 //! roots, axioms, names, output
 //! ```
@@ -33,6 +34,7 @@ mod readonly;
 mod relevance;
 pub mod roots;
 pub mod search;
+pub mod sections;
 mod stack;
 mod static_calls;
 pub mod targets;

@@ -106,6 +106,9 @@ extern "C" {
     fn LLVMGetGEPSourceElementType(value: Raw) -> Raw;
     fn LLVMIsInBounds(value: Raw) -> c_int;
     fn LLVMGetAllocatedType(value: Raw) -> Raw;
+    fn LLVMGetSubprogram(function: Raw) -> Raw;
+    fn LLVMGetMetadataKind(metadata: Raw) -> c_uint;
+    fn LLVMDITypeGetName(metadata: Raw, length: *mut usize) -> *const c_char;
     fn LLVMGetDebugLocLine(value: Raw) -> c_uint;
     fn LLVMGetDebugLocFilename(value: Raw, length: *mut c_uint) -> *const c_char;
     fn LLVMGetTypeKind(kind: Raw) -> c_int;
@@ -171,6 +174,17 @@ pub mod kind {
     pub const CONST_NULL: i32 = 20;
     pub const INLINE_ASM: i32 = 23;
     pub const INSTRUCTION: i32 = 24;
+}
+
+/// Kinds of debug information, from llvm-c/DebugInfo.h, and the operands that are used of each.
+mod debug {
+    pub const TUPLE: u32 = 4;
+    pub const DERIVED_TYPE: u32 = 12;
+    pub const SUBROUTINE_TYPE: u32 = 14;
+    pub const SUBPROGRAM: u32 = 17;
+    /// The type of a function, and the types of its result and parameters.
+    pub const TYPE_OF_SUBPROGRAM: usize = 4;
+    pub const TYPES_OF_SUBROUTINE: usize = 3;
 }
 
 /// Kinds of types: see `LLVMTypeKind`.
@@ -519,6 +533,49 @@ impl<'m> Val<'m> {
             LLVMDisposeValueMetadataEntries(entries);
         }
         found
+    }
+
+    /// Returns the names of the types of a function's parameters that are pointers or references, as far as the debug
+    /// information has them.
+    pub fn reference_types(self) -> Vec<String> {
+        debug_assert_eq!(self.kind(), kind::FUNCTION);
+        // SAFETY: It is a function. A function without debug information has none of the kind that is looked for.
+        let subprogram = unsafe { LLVMGetSubprogram(self.ptr()) };
+        let operand = |node, kind, index| self.node(node, kind)?.get(index).copied();
+        let types = operand(subprogram, debug::SUBPROGRAM, debug::TYPE_OF_SUBPROGRAM)
+            .and_then(|of| operand(of, debug::SUBROUTINE_TYPE, debug::TYPES_OF_SUBROUTINE))
+            .and_then(|types| self.node(types, debug::TUPLE))
+            .unwrap_or_default();
+        let name = |of: Raw| {
+            self.node(of, debug::DERIVED_TYPE)?;
+            let mut length = 0;
+            // SAFETY: It is a type, and its name lives as long as the module.
+            Some(unsafe { text(LLVMDITypeGetName(of, &mut length), length) })
+        };
+        // The first is the type of the result.
+        types.into_iter().skip(1).filter_map(name).collect()
+    }
+
+    /// Returns the operands of a node of metadata, if it is of this kind. A missing operand is null, and so may be `node`.
+    fn node(self, node: Raw, kind: u32) -> Option<Vec<Raw>> {
+        // SAFETY: The node is null, or one of the module.
+        if node.is_null() || unsafe { LLVMGetMetadataKind(node) } != kind {
+            return None;
+        }
+        // SAFETY: It is a node with operands, as all of the kinds in `debug` are, and there is room for each.
+        unsafe {
+            let node = LLVMMetadataAsValue(self.module.context, node);
+            let mut operands = vec![null_mut(); LLVMGetMDNodeNumOperands(node) as usize];
+            LLVMGetMDNodeOperands(node, operands.as_mut_ptr());
+            let metadata = |operand: Raw| {
+                if operand.is_null() {
+                    operand
+                } else {
+                    LLVMValueAsMetadata(operand)
+                }
+            };
+            Some(operands.into_iter().map(metadata).collect())
+        }
     }
 
     pub fn params(self) -> impl Iterator<Item = Val<'m>> {

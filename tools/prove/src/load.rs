@@ -4,15 +4,19 @@
 //! The bitcode is that of the compiler's front end, before any pass: later passes turn accesses to fields of structs into
 //! accesses at byte offsets, and the names of the fields are lost. Only variables on the stack are made values first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     ir::*,
     llvm::{kind, linkage, opcode, Module, Type, Val},
 };
 
-/// Makes variables on the stack values. It leaves the types of field accesses as they are.
-const FIRST_PASSES: &str = "sroa";
+/// Drops the debug information but for lines, and makes variables on the stack values. That leaves the types of field
+/// accesses as they are.
+const FIRST_PASSES: &str = "strip-nonlinetable-debuginfo,function(sroa)";
+
+/// The type of a parameter whose caller is in a non-blocking section. It is in the debug information of Rust.
+const GUARD: (&str, &str) = ("&", "::nonblock::NonBlockGuard");
 
 /// Inlines, so that less is passed by address. It drops types, which are noted before.
 const PASSES: &str = "cgscc(inline),function(sroa)";
@@ -21,9 +25,13 @@ const PASSES: &str = "cgscc(inline),function(sroa)";
 const LARGEST_CONSTANT: u64 = 1 << 16;
 
 /// Reads the file at `path`. The functions that `named` returns `true` for are still there after
-/// inlining: those that sleep, and those that axioms are about.
+/// inlining: those that sleep, and those that axioms are about. So are those that take a `&NonBlockGuard`.
 pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> {
     let mut module = Module::read(path).map_err(|reason| format!("{path}: {reason}"))?;
+    let guarded: HashSet<String> = (module.functions())
+        .filter(|function| is_guarded(*function))
+        .map(Val::name)
+        .collect();
     module.run(FIRST_PASSES)?;
     let mut loader = Loader {
         object: Object {
@@ -38,7 +46,7 @@ pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> 
     loader.note_keys(&module);
     for function in module
         .functions()
-        .filter(|function| named(&function.name()))
+        .filter(|function| named(&function.name()) || guarded.contains(&function.name()))
     {
         function.keep_out_of_line();
     }
@@ -49,7 +57,7 @@ pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> 
         .chain(module.globals())
         .chain(module.aliases())
     {
-        loader.declare(value);
+        loader.declare(value, guarded.contains(&value.name()));
     }
     for function in module.functions().filter(|function| defines(*function)) {
         let body = loader.function(function);
@@ -68,6 +76,12 @@ pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> 
         }
     }
     Ok(loader.object)
+}
+
+/// Returns whether a parameter of a function is a `&NonBlockGuard`.
+fn is_guarded(function: Val<'_>) -> bool {
+    let types = function.reference_types();
+    (types.iter()).any(|name| name.starts_with(GUARD.0) && name.ends_with(GUARD.1))
 }
 
 fn defines(value: Val<'_>) -> bool {
@@ -150,7 +164,7 @@ impl Loader {
         }
     }
 
-    fn declare(&mut self, value: Val<'_>) {
+    fn declare(&mut self, value: Val<'_>, guarded: bool) {
         let linkage = value.linkage();
         let function = value.kind() == kind::FUNCTION;
         self.symbols
@@ -169,6 +183,7 @@ impl Loader {
             ),
             kcfi: if function { value.kcfi_type() } else { None },
             noreturn: function && value.is_noreturn(),
+            guarded,
             intrinsic: function && value.is_intrinsic(),
             definition: Definition::None,
         });

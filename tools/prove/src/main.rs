@@ -25,10 +25,9 @@ use prove::{
     load::load,
     names::Names,
     output::{self, Judged},
-    roots,
+    roots::{self, Root},
     search::{is_sink, Search, Verdict},
     targets::{Filters, Targets},
-    value::Abstract,
 };
 
 const USAGE: &str = "usage: prove --objects LIST [OPTION...]
@@ -60,6 +59,14 @@ struct Options {
     json: Option<String>,
     sarif: Option<String>,
     without: Vec<String>,
+}
+
+impl Options {
+    /// Returns whether a root is one in the objects that are asked for.
+    fn selects(&self, program: &Program, root: &Root) -> bool {
+        let file = &program.files[program.file[root.symbol as usize] as usize];
+        (self.within.as_ref()).is_none_or(|within| file.contains(within.as_str()))
+    }
 }
 
 fn options() -> Result<Options, String> {
@@ -171,49 +178,50 @@ fn read_all(
         .collect()
 }
 
-/// Returns the roots: a function, the name of the callback, and which argument is the range.
-fn find_roots(
-    options: &Options,
-    program: &Program,
-    targets: &Targets,
-    names: &Names,
-) -> Result<Vec<(SymId, String, Option<usize>)>, String> {
-    let found = roots::find(program, targets);
+fn is_section_of_test(program: &Program, root: &Root) -> bool {
+    let file = &program.files[program.file[root.symbol as usize] as usize];
+    root.section.is_some() && file.contains("/tests/")
+}
+
+/// Returns the roots that the options select.
+fn find_roots(options: &Options, search: &Search<'_>, names: &Names) -> Result<Vec<Root>, String> {
+    let program = search.interpreter.program;
+    let all = roots::all(&search.interpreter);
     if options.roots.is_empty() {
-        let all = found
+        let selected = all
             .into_iter()
-            .map(|(symbol, callback)| (symbol, callback.name.to_string(), callback.range));
-        let within = |symbol: SymId| {
-            let file = &program.files[program.file[symbol as usize] as usize];
-            options
-                .within
-                .as_ref()
-                .is_none_or(|within| file.contains(within.as_str()))
-        };
-        return Ok(all.filter(|root| within(root.0)).collect());
+            .filter(|root| options.selects(program, root));
+        // Tests sleep in sections on purpose.
+        let (tests, selected): (Vec<_>, Vec<_>) = selected
+            .partition(|root| options.within.is_none() && is_section_of_test(program, root));
+        if !tests.is_empty() {
+            println!("{} sections of tests are left out", tests.len());
+        }
+        return Ok(selected);
     }
-    let mut all = vec![];
+    let mut selected = vec![];
     for name in &options.roots {
-        let before = all.len();
+        let before = selected.len();
         for (symbol, definition) in program.symbols.iter().enumerate() {
             let symbol = symbol as SymId;
-            if definition.function().is_some()
-                && (definition.name == *name || names.of(program, symbol) == name)
-            {
-                let callback = found.get(&symbol);
-                let label = callback.map_or("asked for", |callback| callback.name);
-                all.push((
-                    symbol,
-                    label.to_string(),
-                    callback.and_then(|callback| callback.range),
-                ));
+            let named = definition.name == *name || names.of(program, symbol) == name;
+            if definition.function().is_none() || !named {
+                continue;
             }
+            let mut known = all.iter().filter(|root| root.symbol == symbol);
+            let callback = known.find(|root| root.section.is_none());
+            selected.push(Root {
+                symbol,
+                kind: callback.map_or("asked for", |root| root.kind),
+                range: callback.and_then(|root| root.range),
+                section: None,
+            });
         }
-        if all.len() == before {
+        if selected.len() == before {
             return Err(format!("there is no function {name}"));
         }
     }
-    Ok(all)
+    Ok(selected)
 }
 
 fn run() -> Result<u8, String> {
@@ -241,10 +249,6 @@ fn run() -> Result<u8, String> {
         },
     );
     let names = Names::new(&program);
-    let roots = find_roots(&options, &program, &targets, &names)?;
-    if roots.is_empty() {
-        return Err("there is no callback in these objects".into());
-    }
     let precision = Precision {
         values: with("values"),
         objects: with("objects"),
@@ -254,39 +258,36 @@ fn run() -> Result<u8, String> {
         &axioms,
         &names,
     );
+    let roots = find_roots(&options, &search, &names)?;
+    if roots.is_empty() {
+        return Err("there is no callback or section in these objects".into());
+    }
     let ready = start.elapsed();
     let mut judged = vec![];
     let label = |symbol: SymId| names.of(&program, symbol).to_string();
     let width = roots
         .iter()
-        .map(|root| label(root.0).chars().count())
+        .map(|root| label(root.symbol).chars().count())
         .max()
         .unwrap_or(0)
         .min(70);
-    for (number, (symbol, callback, range)) in roots.iter().enumerate() {
+    for (number, root) in roots.iter().enumerate() {
         progress.show(&format!(
-            "{} of {} callbacks: {}",
+            "{} of {} roots: {}",
             number + 1,
             roots.len(),
-            label(*symbol)
+            label(root.symbol)
         ));
         let began = Instant::now();
-        let args = |event| {
-            let count = program
-                .function(*symbol)
-                .map_or(0, |function| function.params.len());
-            let mut args = vec![Abstract::Top; count.max(range.map_or(0, |range| range + 1))];
-            if let Some(range) = range {
-                args[*range] = roots::range(&search.interpreter, event);
-            }
-            args
+        let judge = |event, explain| {
+            let args = root.args(&search.interpreter, event);
+            search.root(root.symbol, args, root.section.as_ref(), explain)
         };
-        let (report, explanations) =
-            search.root(*symbol, args(options.event), options.explain.as_deref());
+        let (report, explanations) = judge(options.event, options.explain.as_deref());
         let mut note = String::new();
-        if matches!(report.verdict, Verdict::Alarm(_)) && range.is_some() && options.event.is_none()
-        {
-            let (again, _) = search.root(*symbol, args(Some(MMU_NOTIFY_CLEAR)), None);
+        let alarm = matches!(report.verdict, Verdict::Alarm(_));
+        if alarm && root.range.is_some() && options.event.is_none() {
+            let (again, _) = judge(Some(MMU_NOTIFY_CLEAR), None);
             note = match again.verdict {
                 Verdict::Proved => {
                     "PROVED for the event CLEAR, which is that of the OOM reaper".into()
@@ -297,11 +298,11 @@ fn run() -> Result<u8, String> {
                 Verdict::Alarm(_) => String::new(),
             };
         }
-        let file = program.files[program.file[*symbol as usize] as usize].clone();
+        let file = program.files[program.file[root.symbol as usize] as usize].clone();
         let seconds = began.elapsed().as_secs_f64();
         judged.push(Judged {
-            function: label(*symbol),
-            callback: callback.clone(),
+            function: label(root.symbol),
+            callback: root.kind.into(),
             file,
             report,
             note,
@@ -364,7 +365,7 @@ fn run() -> Result<u8, String> {
     if options.roots.is_empty() && options.within.is_none() {
         for axiom in axioms.unused() {
             println!(
-                "warning: no callback needs this: {} (line {})",
+                "warning: nothing needs this: {} (line {})",
                 axiom.text, axiom.line
             );
         }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which functions must not sleep: the callbacks of MMU notifiers, found by the fields that they are stored in.
+//! Which functions must not sleep.
+//!
+//! The callbacks of MMU notifiers are found by the fields that they are stored in, functions of Rust that take a
+//! `&NonBlockGuard` by their types in the debug information, and sections by the counter that they change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     interpret::{Contents, Interpreter},
     ir::*,
+    sections::{self, Section},
     targets::Targets,
     value::Abstract,
 };
@@ -69,18 +73,76 @@ pub const CALLBACKS: [Callback; 8] = [
 /// Where `flags` and `event` are in `struct mmu_notifier_range`, in bytes.
 const FLAGS: i64 = 24;
 const EVENT: i64 = 28;
+/// The key of `flags`, and the bit in it that is set if the invalidation may block.
+pub const RANGE_FLAGS: &str = "struct.mmu_notifier_range#3";
+pub const RANGE_BLOCKABLE: u64 = 1;
+
+/// A function that must not sleep.
+pub struct Root {
+    pub symbol: SymId,
+    /// The name of the callback, or what else makes it a root.
+    pub kind: &'static str,
+    /// The argument that is a range, if the function is a callback that has one.
+    pub range: Option<usize>,
+    /// The section to which the function is judged, and not beyond.
+    pub section: Option<Section>,
+}
+
+impl Root {
+    /// Returns the arguments with which the root is called.
+    pub fn args(&self, interpreter: &Interpreter<'_>, event: Option<u32>) -> Vec<Abstract> {
+        let function = interpreter.program.function(self.symbol);
+        let count = function.map_or(0, |function| function.params.len());
+        let mut args = vec![Abstract::Top; count.max(self.range.map_or(0, |range| range + 1))];
+        if let Some(number) = self.range {
+            args[number] = range(interpreter, event);
+        }
+        args
+    }
+}
+
+/// Returns all functions that must not sleep, in the order of the files.
+pub fn all(interpreter: &Interpreter<'_>) -> Vec<Root> {
+    let program = interpreter.program;
+    let root = |symbol, kind, range, section| Root {
+        symbol,
+        kind,
+        range,
+        section,
+    };
+    let mut all: Vec<Root> = callbacks(program, interpreter.targets)
+        .into_iter()
+        .map(|(symbol, callback)| root(symbol, callback.name, callback.range, None))
+        .collect();
+    let guarded = (0..program.symbols.len() as SymId).filter(|symbol| {
+        program.symbols[*symbol as usize].guarded && program.function(*symbol).is_some()
+    });
+    all.extend(guarded.map(|symbol| root(symbol, "&NonBlockGuard", None, None)));
+    let sections = sections::find(interpreter).into_iter();
+    all.extend(sections.map(|(symbol, section)| root(symbol, "section", None, Some(section))));
+    all.sort_by_key(|root| root.symbol);
+    all
+}
 
 /// Returns a range that must be invalidated without blocking: the flag for blocking is not set.
-pub fn range(interpreter: &Interpreter<'_>, event: Option<u32>) -> Abstract {
-    let mut contents = Contents::from([(FLAGS, (32, Abstract::bits(32, 1, 0)))]);
+fn range(interpreter: &Interpreter<'_>, event: Option<u32>) -> Abstract {
+    let mut contents = Contents::from([(FLAGS, (32, Abstract::bits(32, RANGE_BLOCKABLE, 0)))]);
     if let Some(event) = event {
         contents.insert(EVENT, (32, Abstract::int(32, event.into())));
     }
     Abstract::Object(interpreter.object(contents), 0)
 }
 
+/// The second pass, which is no root. See above.
+const FINISH: &str = "struct.mmu_interval_notifier_ops#2";
+
+/// Returns whether the callers of callbacks call through a field, whose functions are not judged as part of their sections.
+pub fn is_callback(key: &str) -> bool {
+    key == FINISH || CALLBACKS.iter().any(|callback| callback.key == key)
+}
+
 /// Returns the functions that are stored in the tables, with the callback that they are.
-pub fn find(program: &Program, targets: &Targets) -> BTreeMap<SymId, &'static Callback> {
+pub fn callbacks(program: &Program, targets: &Targets) -> BTreeMap<SymId, &'static Callback> {
     let types = call_types(program);
     let mut roots = BTreeMap::new();
     for callback in &CALLBACKS {

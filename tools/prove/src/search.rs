@@ -14,6 +14,8 @@ use crate::{
     ir::*,
     names::Names,
     relevance::Relevance,
+    roots,
+    sections::Section,
     static_calls::StaticCalls,
     value::Abstract,
 };
@@ -116,6 +118,8 @@ struct State {
     hole: Option<(usize, Option<Place>, String)>,
     alarm: Option<(usize, Option<Place>, String, bool)>,
     explain: Option<(String, BTreeSet<Explanation>)>,
+    /// The section to which the root is judged.
+    section: Option<Section>,
 }
 
 impl<'p> Search<'p> {
@@ -140,18 +144,26 @@ impl<'p> Search<'p> {
         self.names.of(self.interpreter.program, symbol)
     }
 
-    /// Looks for a way from a function to a sleep. With `explain` also returns what is known in a function of that name.
+    /// Looks for a way from a function to a sleep: from all of it, or from a section of it. With `explain` also returns
+    /// what is known in a function of that name.
     pub fn root(
         &self,
         symbol: SymId,
         args: Vec<Abstract>,
+        section: Option<&Section>,
         explain: Option<&str>,
     ) -> (Report, Vec<Explanation>) {
         let mut state = State {
             explain: explain.map(|name| (name.to_string(), BTreeSet::new())),
+            section: section.cloned(),
             ..Default::default()
         };
         self.push(&mut state, usize::MAX, symbol, args, None, false);
+        if let Some(section) = section {
+            // The root may also be called from its section, and is then looked at as a whole.
+            state.known.clear();
+            state.hole = section.hole.clone().map(|why| (0, None, why));
+        }
         while let Some(node) = state.queue.pop_front() {
             self.visit(&mut state, node);
             if state.alarm.is_some() {
@@ -302,7 +314,15 @@ impl<'p> Search<'p> {
             }
             return;
         }
-        let run = self.interpreter.run(symbol, args);
+        let section = if node == 0 {
+            state.section.clone()
+        } else {
+            None
+        };
+        let run = match section {
+            Some(_) => self.interpreter.run_in_section(symbol),
+            None => self.interpreter.run(symbol, args),
+        };
         let explained = state
             .explain
             .as_ref()
@@ -319,6 +339,9 @@ impl<'p> Search<'p> {
                 let Op::Call(call) = &run.function.insts[inst as usize].op else {
                     continue;
                 };
+                if !(section.as_ref()).is_none_or(|section| section.calls.contains(&inst)) {
+                    continue;
+                }
                 let place = run.function.place(inst).cloned();
                 let args = |this: &Self| {
                     call.args
@@ -352,6 +375,12 @@ impl<'p> Search<'p> {
                             .iter()
                             .map(|key| program.keys[*key as usize].as_str())
                             .collect();
+                        // The callers of callbacks have sections: each callback is a root by itself.
+                        let callbacks =
+                            |fields: &[&str]| fields.iter().all(|key| roots::is_callback(key));
+                        if section.is_some() && !fields.is_empty() && callbacks(&fields) {
+                            continue;
+                        }
                         if let Some(axiom) = self.axioms.of_indirect(self.name(symbol), &fields) {
                             state.axioms.insert(axiom);
                             continue;

@@ -172,7 +172,7 @@ impl Stack {
         if name.starts_with("llvm.lifetime.") {
             return true;
         }
-        let Some((variable, offset)) = self.place(args[0]) else {
+        let Some((variable, offset)) = args.first().and_then(|arg| self.place(*arg)) else {
             // A copy out of the variable only reads it.
             return name.starts_with("llvm.memcpy.");
         };

@@ -361,6 +361,11 @@ impl Targets {
         }
     }
 
+    /// Returns whether the address of a function is taken.
+    pub fn is_taken(&self, symbol: SymId) -> bool {
+        self.taken.contains(&symbol)
+    }
+
     /// Returns the functions that may be called by an indirect call of `value` in function `symbol`.
     pub fn of_call(
         &self,
