@@ -125,7 +125,7 @@ def run(driver, root, explain):
         program = prover()
         obj = build(tree, NAME)
         found = objects(obj)
-        command = [str(program), "--axioms", str(CRATE / "axioms.txt")]
+        command = [str(program), "--axioms", str(CRATE / "axioms.txt"), "--cache", str(tree.root / f"{NAME}-objects")]
         if driver:
             within, more = driver_objects(tree, obj, driver, [path for _, path in found])
             unit = max(unit for unit, _ in found) + 1

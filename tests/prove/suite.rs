@@ -11,6 +11,7 @@ use std::{
 use prove::{
     assembly,
     axioms::Axioms,
+    cache::Cache,
     interpret::{Interpreter, Precision},
     ir::Program,
     link::link,
@@ -265,6 +266,48 @@ fn assembly_calls_what_it_refers_to() {
     assert_eq!(verdict("copies"), "PROVED");
     assert_eq!(verdict("sleeps"), "ALARM");
     assert_eq!(verdict("jumps"), "ALARM");
+}
+
+/// What is kept of an object is what was read, until the object changes.
+#[test]
+fn objects_are_kept() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let folder = folder.to_str().expect("the path is text");
+    let _ = fs::remove_dir_all(folder);
+    let path = compile_c("controls");
+    let path = path.to_str().expect("the path is text");
+    let contents = fs::read(path).expect("the file is there");
+    let fresh = load(path, &is_sink).expect("it can be read");
+    let ask = |settings: &str, contents: &[u8]| {
+        let mut read = false;
+        let cache = Cache::new(folder, settings).expect("the folder can be made");
+        let object = cache.object(path, contents, || {
+            read = true;
+            load(path, &is_sink)
+        });
+        let object = object.expect("it can be read");
+        assert!(object == fresh, "another object");
+        read
+    };
+    assert!(ask("", &contents));
+    assert!(!ask("", &contents));
+    // Another object, other settings, and a file that is cut off.
+    assert!(ask("", &[&contents[..], b" "].concat()));
+    assert!(ask("", &contents));
+    assert!(ask("other", &contents));
+    assert!(!ask("other", &contents));
+    let mut files = fs::read_dir(folder).expect("the folder is there");
+    let file = files
+        .next()
+        .expect("a file is in it")
+        .expect("it can be read")
+        .path();
+    assert!(files.next().is_none(), "more than one file for a path");
+    let kept = fs::read(&file).expect("it can be read");
+    for end in [0, 8, kept.len() / 2, kept.len() - 1] {
+        fs::write(&file, &kept[..end]).expect("it can be written");
+        assert!(ask("other", &contents), "cut off at {end}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! An [`Object`] is one file, and its symbols are numbered by themselves. [`crate::link`] makes one [`Program`] of all.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// A symbol: in an [`Object`] an index into its symbols, in a [`Program`] one into all.
 pub type SymId = u32;
@@ -175,9 +175,9 @@ pub struct Block {
 }
 
 /// A place in the source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
-    pub file: String,
+    pub file: Arc<str>,
     pub line: u32,
 }
 
@@ -285,7 +285,7 @@ impl Symbol {
 }
 
 /// One file of bitcode.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Object {
     pub path: String,
     pub symbols: Vec<Symbol>,

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! load, llvm   a file of bitcode    -> an object
+//! cache        objects that were read before
 //! assembly     a file of assembly   -> an object
 //! link         objects              -> a program
 //! targets      which functions an indirect call may call
@@ -22,6 +23,7 @@
 
 pub mod assembly;
 pub mod axioms;
+pub mod cache;
 pub mod interpret;
 pub mod ir;
 pub mod link;

@@ -4,7 +4,10 @@
 //! The bitcode is that of the compiler's front end, before any pass: later passes turn accesses to fields of structs into
 //! accesses at byte offsets, and the names of the fields are lost. Only variables on the stack are made values first.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     ir::*,
@@ -42,6 +45,7 @@ pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> 
         },
         symbols: HashMap::new(),
         keys: HashMap::from([(String::new(), NO_KEY)]),
+        files: Files::new(),
     };
     loader.note_keys(&module);
     for function in module
@@ -112,7 +116,11 @@ struct Loader {
     object: Object,
     symbols: HashMap<usize, SymId>,
     keys: HashMap<String, KeyId>,
+    files: Files,
 }
+
+/// The names of source files, each of them once.
+type Files = HashSet<Arc<str>>;
 
 /// Returns the declared types of variables that LLVM has with a made-up type, as far as they are
 /// copied to or from a variable with a declared type.
@@ -472,7 +480,10 @@ impl Loader {
     }
 
     fn function(&mut self, function: Val<'_>) -> Function {
-        let mut body = Body::default();
+        let mut body = Body {
+            files: std::mem::take(&mut self.files),
+            ..Default::default()
+        };
         for (index, param) in function.params().enumerate() {
             body.values.insert(param.id(), Value::Arg(index as u32));
         }
@@ -517,6 +528,7 @@ impl Loader {
                 end,
             });
         }
+        self.files = body.files;
         result
     }
 
@@ -667,12 +679,21 @@ impl Loader {
 struct Body {
     values: HashMap<usize, Value>,
     blocks: HashMap<usize, u32>,
+    files: Files,
 }
 
 impl Body {
-    fn place(&self, places: &mut Vec<Place>, inst: Val<'_>) -> u32 {
+    fn place(&mut self, places: &mut Vec<Place>, inst: Val<'_>) -> u32 {
         let Some((file, line)) = inst.place() else {
             return u32::MAX;
+        };
+        let file = match self.files.get(file.as_str()) {
+            Some(known) => known.clone(),
+            None => {
+                let file: Arc<str> = file.into();
+                self.files.insert(file.clone());
+                file
+            }
         };
         let place = Place { file, line };
         if places.last() != Some(&place) {

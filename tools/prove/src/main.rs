@@ -19,6 +19,7 @@ use std::{
 use prove::{
     assembly,
     axioms::Axioms,
+    cache::Cache,
     interpret::{Interpreter, Precision},
     ir::{Object, Program, SymId},
     link::link,
@@ -35,6 +36,7 @@ Prove that the callbacks of MMU notifiers cannot sleep.
   --objects LIST     a file that names the objects: a line `UNIT PATH` for each; unit 0 is the kernel image, and each
                      module is one of its own
   --axioms FILE      what is assumed
+  --cache FOLDER     keep what was read of each object here, and read it again only if the object changes
   --root FUNCTION    only this function, which need not be a callback
   --within TEXT      only callbacks in objects whose path contains this
   --event NUMBER     only for this event of the range
@@ -52,6 +54,7 @@ const MMU_NOTIFY_CLEAR: u32 = 1;
 struct Options {
     objects: String,
     axioms: Option<String>,
+    cache: Option<String>,
     roots: Vec<String>,
     within: Option<String>,
     event: Option<u32>,
@@ -81,6 +84,7 @@ fn options() -> Result<Options, String> {
         match word.as_str() {
             "--objects" => options.objects = value()?,
             "--axioms" => options.axioms = Some(value()?),
+            "--cache" => options.cache = Some(value()?),
             "--root" => options.roots.push(value()?),
             "--within" => options.within = Some(value()?),
             "--event" => {
@@ -119,13 +123,19 @@ impl Progress {
     }
 }
 
-fn read(path: &str, named: &BTreeSet<String>) -> Result<Object, String> {
+fn read(path: &str, named: &BTreeSet<String>, cache: Option<&Cache>) -> Result<Object, String> {
     let bytes = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    match bytes.get(..4) {
-        Some(b"\x7fELF") => assembly::object(path, &bytes),
-        _ => load(path, &|function| {
+    if bytes.starts_with(b"\x7fELF") {
+        return assembly::object(path, &bytes);
+    }
+    let load = || {
+        load(path, &|function| {
             is_sink(function) || named.contains(function)
-        }),
+        })
+    };
+    match cache {
+        Some(cache) => cache.object(path, &bytes, load),
+        None => load(),
     }
 }
 
@@ -133,6 +143,7 @@ fn read(path: &str, named: &BTreeSet<String>) -> Result<Object, String> {
 fn read_all(
     list: &str,
     named: &BTreeSet<String>,
+    cache: Option<&Cache>,
     progress: &mut Progress,
 ) -> Result<Vec<(Object, u32)>, String> {
     let text = fs::read_to_string(list).map_err(|error| format!("{list}: {error}"))?;
@@ -157,7 +168,7 @@ fn read_all(
                 let Some((_, path)) = paths.get(index) else {
                     break;
                 };
-                let object = read(path, named);
+                let object = read(path, named, cache);
                 done.lock()
                     .expect("no thread panics with the lock")
                     .insert(index, object);
@@ -235,7 +246,12 @@ fn run() -> Result<u8, String> {
         }
         None => Axioms::default(),
     };
-    let objects = read_all(&options.objects, &axioms.names(), &mut progress)?;
+    let named = axioms.names();
+    let cache = match &options.cache {
+        Some(folder) => Some(Cache::new(folder, &named)?),
+        None => None,
+    };
+    let objects = read_all(&options.objects, &named, cache.as_ref(), &mut progress)?;
     let count = objects.len();
     progress.show("linking");
     let program = link(objects);

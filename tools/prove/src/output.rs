@@ -88,7 +88,7 @@ fn json_step(step: &Step) -> String {
     let (file, line) = step
         .place
         .as_ref()
-        .map_or(("", 0), |place| (place.file.as_str(), place.line));
+        .map_or(("", 0), |place| (&*place.file, place.line));
     format!(
         "{{\"function\": {}, \"file\": {}, \"line\": {line}, \"indirect\": {}, \"args\": {}}}",
         string(&step.function),
