@@ -57,7 +57,7 @@ series-build: setup
 
 prove: setup
 	@$(python) tools/prove.py $(if $(DRIVER),--driver "$(DRIVER)") $(if $(ROOT),--root "$(ROOT)") \
-		$(if $(EXPLAIN),--explain "$(EXPLAIN)")
+		$(if $(EXPLAIN),--explain "$(EXPLAIN)") $(if $(MUTATE),--mutate "$(MUTATE)") $(if $(SEED),--seed "$(SEED)")
 
 bench:
 	@tools/setup bench

@@ -119,7 +119,7 @@ def compile_driver(tree, *words):
         raise Failure(f"the driver does not build:\n{explain(log.read_text(errors='replace'))}\nlog: {log}")
 
 
-def run(driver, root, explain):
+def run(driver, root, explain, mutate, seed):
     with prepared() as tree:
         check_fields((tree.src / "include/linux/mmu_notifier.h").read_text())
         program = prover()
@@ -131,16 +131,16 @@ def run(driver, root, explain):
             unit = max(unit for unit, _ in found) + 1
             found += [(unit, path) for path in more]
             command += ["--within", within]
-        if root:
-            command += ["--root", root]
-        if explain:
-            command += ["--explain", explain]
+        for option, value in (("--root", root), ("--explain", explain), ("--mutate", mutate), ("--seed", seed)):
+            if value:
+                command += [option, value]
         results = tree.results / NAME
         (results / "objects").write_text("".join(f"{unit} {path}\n" for unit, path in found))
         command += ["--objects", str(results / "objects"), "--json", str(results / "verdicts.json"),
                     "--sarif", str(results / "verdicts.sarif")]
         code = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL).returncode
-        print(f"verdicts: {results / 'verdicts.json'}, {results / 'verdicts.sarif'}")
+        if not mutate:
+            print(f"verdicts: {results / 'verdicts.json'}, {results / 'verdicts.sarif'}")
         return code
 
 
@@ -149,4 +149,6 @@ if __name__ == "__main__":
     parser.add_argument("--driver", help="only the callbacks of this file or folder, in the kernel tree or outside of it")
     parser.add_argument("--root", help="only this function, which need not be a callback")
     parser.add_argument("--explain", help="show what is known in this function, and which of its calls cannot run")
+    parser.add_argument("--mutate", help="put so many sleeps on paths of proved callbacks, and check that each is found")
+    parser.add_argument("--seed", help="the number from which the paths are drawn")
     main(run, parser)

@@ -16,7 +16,9 @@ use prove::{
     ir::Program,
     link::link,
     load::load,
+    mutate::mutate,
     names::Names,
+    output,
     roots::{self, Root},
     search::{is_sink, Search, Verdict},
     targets::{Filters, Targets},
@@ -266,6 +268,32 @@ fn assembly_calls_what_it_refers_to() {
     assert_eq!(verdict("copies"), "PROVED");
     assert_eq!(verdict("sleeps"), "ALARM");
     assert_eq!(verdict("jumps"), "ALARM");
+}
+
+/// Executed with random numbers, the controls that are proved come to no sleep, and to each that is put on their way.
+#[test]
+fn sleeps_on_paths_are_found() {
+    let mut program = program(&["kernel", "controls", "strong"].map(compile_c));
+    let filters = Filters {
+        fields: true,
+        kcfi: true,
+    };
+    let targets = Targets::new(&program, filters);
+    let names = Names::default();
+    let axioms = Axioms::default();
+    let (count, seed) = (300, 1);
+    let outcome = mutate(
+        &mut program,
+        &targets,
+        &axioms,
+        &names,
+        (count, seed),
+        |_, _| true,
+    );
+    let text = output::mutants(&outcome, count, seed);
+    assert!(outcome.missed.is_empty(), "{text}");
+    assert_eq!(outcome.found, count, "{text}");
+    assert!(outcome.roots >= 20 && outcome.places >= 150, "{text}");
 }
 
 /// What is kept of an object is what was read, until the object changes.

@@ -105,6 +105,16 @@ impl<'p> Interpreter<'p> {
             })
     }
 
+    /// Returns what is known of an object.
+    pub fn contents(&self, object: ObjectId) -> Contents {
+        self.objects.borrow()[object as usize].clone()
+    }
+
+    /// Returns the bits of a field that are never set, by assumption.
+    pub fn assumed_clear(&self, field: KeyId) -> Option<u64> {
+        Some(self.never.get(&field)?.1)
+    }
+
     fn stack(&self, symbol: SymId, function: &Function) -> Rc<Stack> {
         if let Some(stack) = self.stacks.borrow().get(&symbol) {
             return stack.clone();

@@ -131,6 +131,29 @@ impl Op {
     }
 }
 
+impl Op {
+    /// Calls `with` for each value that an instruction uses, which may change it.
+    pub fn for_each_value_mut(&mut self, mut with: impl FnMut(&mut Value)) {
+        match self {
+            Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Store(a, b, _) => {
+                [a, b].into_iter().for_each(with)
+            }
+            Op::Select(a, b, c) => [a, b, c].into_iter().for_each(with),
+            Op::Cast(_, value, _) | Op::Freeze(value) | Op::Load(value, _) => with(value),
+            Op::Phi(values) => values.iter_mut().for_each(|value| with(&mut value.0)),
+            Op::Offset { base, .. } => with(base),
+            Op::Alloca(_) => {}
+            Op::Call(call) => {
+                if let Callee::Indirect(value) = &mut call.callee {
+                    with(value);
+                }
+                call.args.iter_mut().for_each(with);
+            }
+            Op::Other(values) => values.iter_mut().for_each(with),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inst {
     pub op: Op,
@@ -194,6 +217,21 @@ impl Function {
     pub fn block(&self, block: u32) -> &[Inst] {
         let (first, end) = self.blocks[block as usize].insts;
         &self.insts[first as usize..end as usize]
+    }
+
+    /// Calls `with` for each value that is used, which may change it.
+    pub fn for_each_value_mut(&mut self, mut with: impl FnMut(&mut Value)) {
+        for inst in &mut self.insts {
+            inst.op.for_each_value_mut(&mut with);
+        }
+        for block in &mut self.blocks {
+            match &mut block.end {
+                End::Branch(value, ..) | End::Switch(value, ..) | End::Return(Some(value)) => {
+                    with(value)
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Returns the width of a value, as in [`Inst`].

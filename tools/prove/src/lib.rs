@@ -17,6 +17,7 @@
 //! sections     which calls are made in a non-blocking section
 //! search       from a root to a sleep, or to what cannot be followed
 //! roots, axioms, names, output
+//! execute, mutate  whether sleeps on paths that were executed are found
 //! ```
 
 #![deny(unsafe_code)]
@@ -24,12 +25,14 @@
 pub mod assembly;
 pub mod axioms;
 pub mod cache;
+pub mod execute;
 pub mod interpret;
 pub mod ir;
 pub mod link;
 #[allow(unsafe_code)]
 mod llvm;
 pub mod load;
+pub mod mutate;
 pub mod names;
 pub mod output;
 mod readonly;

@@ -142,16 +142,9 @@ impl Renamer<'_> {
         match definition {
             Definition::None => {}
             Definition::Function(function) => {
+                function.for_each_value_mut(|value| self.value(value));
                 for inst in &mut function.insts {
                     self.op(&mut inst.op);
-                }
-                for block in &mut function.blocks {
-                    match &mut block.end {
-                        End::Branch(value, ..)
-                        | End::Switch(value, ..)
-                        | End::Return(Some(value)) => self.value(value),
-                        _ => {}
-                    }
                 }
             }
             Definition::Data(data) => {
@@ -176,42 +169,18 @@ impl Renamer<'_> {
         }
     }
 
+    /// Replaces the numbers that are no values.
     fn op(&self, op: &mut Op) {
         match op {
-            Op::Binary(_, a, b) | Op::Compare(_, a, b) => {
-                self.value(a);
-                self.value(b);
-            }
-            Op::Select(a, b, c) => {
-                self.value(a);
-                self.value(b);
-                self.value(c);
-            }
-            Op::Cast(_, value, _) | Op::Freeze(value) => self.value(value),
-            Op::Phi(values) => values.iter_mut().for_each(|(value, _)| self.value(value)),
-            Op::Load(pointer, key) => {
-                self.value(pointer);
+            Op::Load(_, key) | Op::Store(_, _, key) | Op::Offset { key, .. } => {
                 *key = self.keys[*key as usize];
             }
-            Op::Store(value, pointer, key) => {
-                self.value(value);
-                self.value(pointer);
-                *key = self.keys[*key as usize];
-            }
-            Op::Offset { base, key, .. } => {
-                self.value(base);
-                *key = self.keys[*key as usize];
-            }
-            Op::Alloca(_) => {}
-            Op::Call(call) => {
-                match &mut call.callee {
-                    Callee::Direct(symbol) => *symbol = self.symbols[*symbol as usize],
-                    Callee::Indirect(value) => self.value(value),
-                    Callee::Asm(text) => *text += self.asm,
-                }
-                call.args.iter_mut().for_each(|arg| self.value(arg));
-            }
-            Op::Other(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Op::Call(call) => match &mut call.callee {
+                Callee::Direct(symbol) => *symbol = self.symbols[*symbol as usize],
+                Callee::Asm(text) => *text += self.asm,
+                Callee::Indirect(_) => {}
+            },
+            _ => {}
         }
     }
 }

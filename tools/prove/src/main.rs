@@ -24,6 +24,7 @@ use prove::{
     ir::{Object, Program, SymId},
     link::link,
     load::load,
+    mutate::mutate,
     names::Names,
     output::{self, Judged},
     roots::{self, Root},
@@ -43,6 +44,8 @@ Prove that the callbacks of MMU notifiers cannot sleep.
   --explain FUNCTION what is known in this function, and which of its calls cannot run
   --json FILE, --sarif FILE
                      write the verdicts there, too
+  --mutate COUNT     put so many sleeps on paths of proved callbacks, and see that each is found
+  --seed NUMBER      where they are put
   --without values|objects|fields|kcfi
                      leave out a part of the analysis, to see what it is worth
 The exit code is 0 if all is proved, 1 after an alarm, 2 if something is not proved, 3 after an error.";
@@ -61,6 +64,8 @@ struct Options {
     explain: Option<String>,
     json: Option<String>,
     sarif: Option<String>,
+    mutate: Option<usize>,
+    seed: u64,
     without: Vec<String>,
 }
 
@@ -93,6 +98,10 @@ fn options() -> Result<Options, String> {
             "--explain" => options.explain = Some(value()?),
             "--json" => options.json = Some(value()?),
             "--sarif" => options.sarif = Some(value()?),
+            "--mutate" => {
+                options.mutate = Some(value()?.parse().map_err(|_| "a count is a number")?)
+            }
+            "--seed" => options.seed = value()?.parse().map_err(|_| "a seed is a number")?,
             "--without" => options.without.push(value()?),
             _ => return Err(format!("{word} is not an option: see --help")),
         }
@@ -254,7 +263,7 @@ fn run() -> Result<u8, String> {
     let objects = read_all(&options.objects, &named, cache.as_ref(), &mut progress)?;
     let count = objects.len();
     progress.show("linking");
-    let program = link(objects);
+    let mut program = link(objects);
     let with = |part: &str| !options.without.iter().any(|without| without == part);
     progress.show("following function pointers");
     let targets = Targets::new(
@@ -265,6 +274,20 @@ fn run() -> Result<u8, String> {
         },
     );
     let names = Names::new(&program);
+    if let Some(count) = options.mutate {
+        progress.show("putting sleeps on paths");
+        let outcome = mutate(
+            &mut program,
+            &targets,
+            &axioms,
+            &names,
+            (count, options.seed),
+            |program, root| options.selects(program, root),
+        );
+        progress.end();
+        print!("{}", output::mutants(&outcome, count, options.seed));
+        return Ok(u8::from(!outcome.missed.is_empty()));
+    }
     let precision = Precision {
         values: with("values"),
         objects: with("objects"),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verdicts, as a table, as JSON and as SARIF.
 
-use crate::search::{Report, Step, Verdict};
+use crate::{
+    mutate::Outcome,
+    search::{Report, Step, Verdict},
+};
 
 /// A root and what was found.
 pub struct Judged {
@@ -61,6 +64,19 @@ pub fn row(judged: &Judged, width: usize) -> String {
     }
     if let Some(why) = why {
         text += &format!("            {why}\n");
+    }
+    text
+}
+
+/// Returns what became of the sleeps that were put on paths of proved roots.
+pub fn mutants(outcome: &Outcome, count: usize, seed: u64) -> String {
+    let mut text = format!(
+        "{} proved callbacks, executed: {} instructions of {} functions\n\
+         {count} sleeps put before one of them, with seed {seed}: {} found\n",
+        outcome.roots, outcome.places, outcome.functions, outcome.found
+    );
+    for missed in &outcome.missed {
+        text += &format!("  {missed}\n");
     }
     text
 }

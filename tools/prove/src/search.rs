@@ -420,6 +420,47 @@ impl<'p> Search<'p> {
         known.entry((symbol, inst)).or_insert_with(targets).clone()
     }
 
+    /// Returns the functions that a call in `caller` may call, or none if it is not followed.
+    pub fn callees(&self, caller: SymId, inst: u32, call: &Call) -> Option<Vec<SymId>> {
+        let program = self.interpreter.program;
+        match call.callee {
+            Callee::Direct(callee) => {
+                let callee = program.resolve(callee);
+                match program.name(callee).strip_prefix("__SCT__") {
+                    Some(key) => {
+                        let field = format!("__SCK__{key}");
+                        let axiom = self.axioms.of_indirect(self.name(caller), &[&field]);
+                        let targets = self.static_calls.of(key).filter(|_| axiom.is_none())?;
+                        Some(targets.iter().copied().collect())
+                    }
+                    None => Some(vec![callee]),
+                }
+            }
+            Callee::Indirect(value) => {
+                let fields = program.function(caller)?.fields(value);
+                let fields: Vec<&str> = fields
+                    .iter()
+                    .map(|key| program.keys[*key as usize].as_str())
+                    .collect();
+                if self
+                    .axioms
+                    .of_indirect(self.name(caller), &fields)
+                    .is_some()
+                {
+                    return None;
+                }
+                Some(self.targets(caller, inst, value, call.kcfi).to_vec())
+            }
+            Callee::Asm(_) => None,
+        }
+    }
+
+    /// Returns whether a call is assumed not to sleep, or not to happen.
+    pub fn assumes(&self, caller: SymId, callee: SymId) -> bool {
+        let (caller, callee) = (self.name(caller), self.name(callee));
+        self.axioms.of_call(caller, callee).is_some()
+    }
+
     /// A call by name, which may be that of a static call.
     fn direct(
         &self,
