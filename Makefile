@@ -57,7 +57,8 @@ series-build: setup
 
 prove: setup
 	@$(python) tools/prove.py $(if $(DRIVER),--driver "$(DRIVER)") $(if $(ROOT),--root "$(ROOT)") \
-		$(if $(EXPLAIN),--explain "$(EXPLAIN)") $(if $(MUTATE),--mutate "$(MUTATE)") $(if $(SEED),--seed "$(SEED)")
+		$(if $(EXPLAIN),--explain "$(EXPLAIN)") $(if $(MUTATE),--mutate "$(MUTATE)") $(if $(SEED),--seed "$(SEED)") \
+		$(if $(USERS),--users)
 
 bench:
 	@tools/setup bench

@@ -33,6 +33,36 @@ class Config:
 
 
 X86_64 = ["common", "x86_64"]
+# Bitcode, for tools/prove.
+BITCODE = {
+    # As the front end makes it: passes would take away the types by which fields of structs are told apart.
+    "CC_FLAGS_LTO": "-flto -fvisibility=hidden -Xclang -disable-llvm-passes",
+    "KCFLAGS": "-gline-tables-only",
+    # rustc has no such objects, and puts the bitcode beside them. The types in the debug information show which
+    # functions take a guard; two that are the same code remain two.
+    "KRUSTFLAGS": "-Cdebuginfo=2 -Zmerge-functions=disabled --emit=llvm-bc",
+    # Bitcode is neither linked nor given to objtool.
+    "cmd_ld_single": "",
+    "cmd_ld_multi_m": "touch $@",
+    "objtool-enabled": "",
+    "KBUILD_MODULES": "y",
+}
+# The objects of large drivers that have callbacks of MMU notifiers, and objects that they call.
+USERS = (
+    "drivers/accel/amdxdna/amdxdna_gem.o",
+    "drivers/gpu/drm/amd/amdgpu/amdgpu_hmm.o",
+    "drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o",
+    "drivers/gpu/drm/drm_gpusvm.o",
+    "drivers/gpu/drm/drm_print.o",
+    "drivers/gpu/drm/i915/gem/i915_gem_userptr.o",
+    "drivers/gpu/drm/nouveau/nouveau_svm.o",
+    "drivers/gpu/drm/radeon/radeon_mn.o",
+    "drivers/gpu/drm/xe/xe_userptr.o",
+    "drivers/infiniband/hw/mlx5/odp.o",
+    "drivers/xen/gntdev.o",
+    "kernel/locking/mutex.o",
+    "mm/mmu_notifier.o",
+)
 CONFIGS = {
     # The quick one: no SMP, and no lockdep because that switches itself off at boot.
     "uml": Config("um", ["common"], files=750),
@@ -42,20 +72,8 @@ CONFIGS = {
     "bench": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "CONFIG_RUST_INLINE_HELPERS=y\n"),
     "bench-calls": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
     "bench-uml": Config("um", ["common", "bench"], files=750),
-    # As bitcode, for tools/prove.
-    "prove": Config("x86_64", ["common", "prove"], files=1900, variables={
-        # As the front end makes it: passes would take away the types by which fields of structs are told apart.
-        "CC_FLAGS_LTO": "-flto -fvisibility=hidden -Xclang -disable-llvm-passes",
-        "KCFLAGS": "-gline-tables-only",
-        # rustc has no such objects, and puts the bitcode beside them. The types in the debug information show which
-        # functions take a guard; two that are the same code remain two.
-        "KRUSTFLAGS": "-Cdebuginfo=2 -Zmerge-functions=disabled --emit=llvm-bc",
-        # Bitcode is neither linked nor given to objtool.
-        "cmd_ld_single": "",
-        "cmd_ld_multi_m": "touch $@",
-        "objtool-enabled": "",
-        "KBUILD_MODULES": "y",
-    }, goals=("vmlinux_a", "modules.order")),
+    "prove": Config("x86_64", ["common", "prove"], files=1900, variables=BITCODE, goals=("vmlinux_a", "modules.order")),
+    "prove-users": Config("x86_64", ["common", "prove", "prove-users"], files=60, variables=BITCODE, goals=USERS),
 }
 
 COMPILED = re.compile(r"  (CC|AS|RUSTC|HOSTCC|HOSTRUSTC|BINDGEN)\b")

@@ -39,7 +39,8 @@ Prove that the callbacks of MMU notifiers cannot sleep.
   --axioms FILE      what is assumed
   --cache FOLDER     keep what was read of each object here, and read it again only if the object changes
   --root FUNCTION    only this function, which need not be a callback
-  --within TEXT      only callbacks in objects whose path contains this
+  --within TEXT      only callbacks in objects whose path contains this, or that of another such option
+  --partial          modules are missing: no indirect or static call is followed, whose targets may be in them
   --event NUMBER     only for this event of the range
   --explain FUNCTION what is known in this function, and which of its calls cannot run
   --json FILE, --sarif FILE
@@ -59,7 +60,8 @@ struct Options {
     axioms: Option<String>,
     cache: Option<String>,
     roots: Vec<String>,
-    within: Option<String>,
+    within: Vec<String>,
+    partial: bool,
     event: Option<u32>,
     explain: Option<String>,
     json: Option<String>,
@@ -73,7 +75,8 @@ impl Options {
     /// Returns whether a root is one in the objects that are asked for.
     fn selects(&self, program: &Program, root: &Root) -> bool {
         let file = &program.files[program.file[root.symbol as usize] as usize];
-        (self.within.as_ref()).is_none_or(|within| file.contains(within.as_str()))
+        let mut within = self.within.iter();
+        self.within.is_empty() || within.any(|within| file.contains(within.as_str()))
     }
 }
 
@@ -91,7 +94,8 @@ fn options() -> Result<Options, String> {
             "--axioms" => options.axioms = Some(value()?),
             "--cache" => options.cache = Some(value()?),
             "--root" => options.roots.push(value()?),
-            "--within" => options.within = Some(value()?),
+            "--within" => options.within.push(value()?),
+            "--partial" => options.partial = true,
             "--event" => {
                 options.event = Some(value()?.parse().map_err(|_| "an event is a number")?)
             }
@@ -213,7 +217,7 @@ fn find_roots(options: &Options, search: &Search<'_>, names: &Names) -> Result<V
             .filter(|root| options.selects(program, root));
         // Tests sleep in sections on purpose.
         let (tests, selected): (Vec<_>, Vec<_>) = selected
-            .partition(|root| options.within.is_none() && is_section_of_test(program, root));
+            .partition(|root| options.within.is_empty() && is_section_of_test(program, root));
         if !tests.is_empty() {
             println!("{} sections of tests are left out", tests.len());
         }
@@ -292,11 +296,12 @@ fn run() -> Result<u8, String> {
         values: with("values"),
         objects: with("objects"),
     };
-    let search = Search::new(
+    let mut search = Search::new(
         Interpreter::new(&program, &targets, precision),
         &axioms,
         &names,
     );
+    search.partial = options.partial;
     let roots = find_roots(&options, &search, &names)?;
     if roots.is_empty() {
         return Err("there is no callback or section in these objects".into());
@@ -401,7 +406,7 @@ fn run() -> Result<u8, String> {
             axiom.text, axiom.line
         );
     }
-    if options.roots.is_empty() && options.within.is_none() {
+    if options.roots.is_empty() && options.within.is_empty() {
         for axiom in axioms.unused() {
             println!(
                 "warning: nothing needs this: {} (line {})",

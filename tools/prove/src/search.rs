@@ -90,6 +90,8 @@ type Site = (SymId, u32);
 pub struct Search<'p> {
     pub interpreter: Interpreter<'p>,
     pub axioms: &'p Axioms,
+    /// Whether there may be targets of indirect and of static calls that are not in the program.
+    pub partial: bool,
     relevance: Relevance,
     names: &'p Names,
     static_calls: StaticCalls,
@@ -137,6 +139,7 @@ impl<'p> Search<'p> {
             asm: Default::default(),
             interpreter,
             axioms,
+            partial: false,
         }
     }
 
@@ -385,15 +388,20 @@ impl<'p> Search<'p> {
                             state.axioms.insert(axiom);
                             continue;
                         }
-                        if targets.is_empty() {
+                        if targets.is_empty() || self.partial {
                             let through = if fields.is_empty() {
                                 String::new()
                             } else {
                                 format!(" through {}", fields.join(" or "))
                             };
                             let why = format!(
-                                "an indirect call{through} in {} has no target",
-                                self.name(symbol)
+                                "an indirect call{through} in {} has {}",
+                                self.name(symbol),
+                                if self.partial {
+                                    "targets that may not be here"
+                                } else {
+                                    "no target"
+                                }
                             );
                             state.hole.get_or_insert((node, place, why));
                             continue;
@@ -481,7 +489,7 @@ impl<'p> Search<'p> {
             return;
         }
         match self.static_calls.of(key) {
-            Some(targets) => {
+            Some(targets) if !self.partial => {
                 for target in targets {
                     self.call(state, node, place.clone(), *target, args.clone(), true);
                 }
