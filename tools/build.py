@@ -32,7 +32,7 @@ class Config:
         return "".join((PROJECT / f"configs/{name}.config").read_text() for name in self.fragments) + self.options
 
 
-X86_64 = ["common", "x86_64"]
+X86_64 = ["common", "guest", "x86_64"]
 # Bitcode, for tools/prove.
 BITCODE = {
     # As the front end makes it: passes would take away the types by which fields of structs are told apart.
