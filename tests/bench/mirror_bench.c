@@ -14,9 +14,10 @@
 #include <x86intrin.h>
 
 #include "mirror.h"
+#include "page.h"
 
 #define PAGES	1024
-#define BYTES	(PAGES * 4096UL)
+#define BYTES	(PAGES * page_size())
 #define REPS	11
 
 enum { FAULT, READ, DROP, CASES };

@@ -623,7 +623,7 @@ static void ksm(void)
 	end();
 }
 
-#define HUGE	(2 * MiB)
+#define HUGE	huge_page_size()
 
 /* The first huge page that fits into the memory. */
 static char *huge_page(void)

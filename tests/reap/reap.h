@@ -10,7 +10,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REAP_PAGE 4096UL
+/* The size of a page, which is not always 4 KiB, and the largest that it can be. */
+#define REAP_PAGE ((size_t)sysconf(_SC_PAGESIZE))
+#define REAP_MAX_PAGE 65536
 
 /*
  * Reads a page of this process through the device, as the device has it: returns
@@ -21,7 +23,7 @@ typedef int reap_read(void *page, void *buf);
 /* Compares a page as the device has it: "same", "stale", or "gone" from the device. */
 static inline const char *reap_compare(char *page, reap_read *read)
 {
-	static char device[REAP_PAGE], cpu[REAP_PAGE];
+	static char device[REAP_MAX_PAGE], cpu[REAP_MAX_PAGE];
 	struct iovec to = { cpu, REAP_PAGE }, from = { page, REAP_PAGE };
 	/* The device first: the process would bring a page back. */
 	int gone = read(page, device);

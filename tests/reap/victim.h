@@ -19,7 +19,7 @@
 #include "oom.h"
 #include "row.h"
 
-#define PAGE		4096UL
+#define PAGE		page_size()
 /* What the storms change. */
 #define WINDOW		32
 

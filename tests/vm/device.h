@@ -16,8 +16,9 @@
 #include <lib/test_hmm_uapi.h>
 
 #include "mirror.h"
+#include "page.h"
 
-#define DEVICE_PAGE	4096L
+#define DEVICE_PAGE	((long)page_size())
 
 struct device {
 	int fd;

@@ -28,8 +28,8 @@
 #endif
 
 #define PAGE		DEVICE_PAGE
-#define HUGE_PAGE	(2L << 20)
-#define MEMORY		(16 * HUGE_PAGE)
+#define HUGE_PAGE	((long)huge_page_size())
+#define MEMORY		(32L << 20)	/* a huge page at least */
 #define SPARE		(128L << 20)
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 
@@ -149,7 +149,7 @@ static int let_go(struct other *other)
 		EXPECT_EQ(c, self->data[0]);				\
 	} while (0)
 
-/* Fills a huge page, of which the device has the last 4096 bytes. */
+/* Fills a huge page, of which the device has the last small page. */
 #define FILL_HUGE_PAGE()						\
 	do {								\
 		ASSERT_EQ(0, madvise(self->mem, HUGE_PAGE, MADV_HUGEPAGE));\
@@ -267,7 +267,7 @@ static uint64_t frame(int pagemap, char *addr)
 TEST_F(device, compaction_migrates)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	static uint64_t frames[MEMORY / PAGE];
+	static uint64_t frames[MEMORY / MIN_PAGE];
 	int moved = 0;
 
 	ASSERT_LE(0, pagemap);
@@ -294,7 +294,7 @@ TEST_F(device, compaction_migrates)
 		ASSERT_EQ(0, munmap(ballast, size));
 
 		/* The device has one page of eight, and the others are holes. */
-		for (size_t i = 0; i < MEMORY / PAGE; i += 8) {
+		for (long i = 0; i < MEMORY / PAGE; i += 8) {
 			char *addr = self->mem + i * PAGE;
 
 			ASSERT_EQ(0, madvise(addr + PAGE, 7 * PAGE, MADV_DONTNEED));
@@ -303,7 +303,7 @@ TEST_F(device, compaction_migrates)
 			ASSERT_NE(0, frames[i]);
 		}
 		EXPECT_EQ(0, let_go(&other));
-		for (size_t i = 0; i < MEMORY / PAGE; i += 8) {
+		for (long i = 0; i < MEMORY / PAGE; i += 8) {
 			char *addr = self->mem + i * PAGE;
 
 			if (frame(pagemap, addr) == frames[i])

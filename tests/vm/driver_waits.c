@@ -124,11 +124,18 @@ static void enter_cgroup(const char *name)
 	write_file(path, "0");
 }
 
+/* The memory of a victim: each notifier is for a page at least. */
+static size_t length(const struct driver *driver)
+{
+	size_t pages = driver->notifiers > 256 ? 1024 : 256;
+
+	return pages * page_size();
+}
+
 /* A process that is to lose its memory. */
 static void be_victim(struct victim *v)
 {
-	/* Each notifier is for a page at least. */
-	size_t len = v->driver->notifiers > 256 ? 4 * MiB : MiB;
+	size_t len = length(v->driver);
 	struct driver_waits_use use = {
 		.len = len,
 		.notifiers = v->driver->notifiers,

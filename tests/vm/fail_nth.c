@@ -15,17 +15,19 @@
 
 #include "fail_nth.h"
 #include "mirror.h"
+#include "page.h"
 
-#define PAGE		4096UL
+#define PAGE		page_size()
 #define PAGES		8
 #define ACCESSED	2	/* pages that are read or written at once */
+#define LEN		(ACCESSED * PAGE)
 
 #define NODES		"/sys/kernel/slab/radix_tree_node/failslab"
 
 struct state {
 	int fd;
 	char *mem;
-	char buf[ACCESSED * PAGE];
+	char buf[ACCESSED * MAX_PAGE];
 };
 
 static int call_open(struct state *s)
@@ -46,12 +48,12 @@ static int call_prefetch(struct state *s)
 
 static int call_read(struct state *s)
 {
-	return mirror_read(s->fd, s->mem, s->buf, sizeof(s->buf));
+	return mirror_read(s->fd, s->mem, s->buf, LEN);
 }
 
 static int call_write(struct state *s)
 {
-	return mirror_write(s->fd, s->mem, s->buf, sizeof(s->buf));
+	return mirror_write(s->fd, s->mem, s->buf, LEN);
 }
 
 /*
@@ -87,7 +89,7 @@ static void setup(struct state *s)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(s->mem != MAP_FAILED);
 	/* Not zero, and no buffer that has to be faulted in. */
-	memset(s->buf, 'x', sizeof(s->buf));
+	memset(s->buf, 'x', LEN);
 }
 
 /* A MAP that failed leaves nothing that is called back. */
@@ -117,10 +119,10 @@ static void check_works(struct state *s)
 	CHECK(stats.pages == PAGES);
 
 	CHECK(!call_write(s));
-	CHECK(!memcmp(s->mem, s->buf, sizeof(s->buf)));
-	memset(s->mem, 'y', sizeof(s->buf));
+	CHECK(!memcmp(s->mem, s->buf, LEN));
+	memset(s->mem, 'y', LEN);
 	CHECK(!call_read(s));
-	CHECK(!memcmp(s->mem, s->buf, sizeof(s->buf)));
+	CHECK(!memcmp(s->mem, s->buf, LEN));
 	CHECK(mirror_stats(s->fd).faults == stats.faults);
 
 	CHECK(!munmap(s->mem, PAGE));

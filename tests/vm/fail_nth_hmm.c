@@ -14,8 +14,9 @@
 #include <lib/test_hmm_uapi.h>
 
 #include "fail_nth.h"
+#include "page.h"
 
-#define PAGE	4096UL
+#define PAGE	page_size()
 #define PAGES	8
 
 struct state {

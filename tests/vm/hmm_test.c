@@ -25,9 +25,10 @@
 #include <lib/test_hmm_uapi.h>
 
 #include "expect.h"
+#include "page.h"
 
 #define PAGES		16
-#define HUGE_PAGE	(2UL << 20)
+#define HUGE_PAGE	huge_page_size()
 
 FIXTURE(hmm)
 {

@@ -67,7 +67,7 @@ static void own_step(struct thread *t)
 static void pattern_step(struct thread *t)
 {
 	int index = pick(t, PATTERN_PAGES), ret = 0;
-	unsigned char *addr = arena + index * PAGE, buf[PAGE];
+	unsigned char *addr = arena + index * PAGE, buf[MAX_PAGE];
 
 	memset(buf, pattern(index, pick(t, 14)), PAGE);
 	CHECK(SAME_MEMORY, !count(DISCARDS, madvise(addr, PAGE, MADV_DONTNEED)));
@@ -83,7 +83,7 @@ static void pattern_step(struct thread *t)
 /* Has the devices work on memory that others change. */
 static void device_step(struct thread *t)
 {
-	unsigned char *addr = arena + pick(t, (PATTERN_PAGES - 1) * PAGE), buf[PAGE];
+	unsigned char *addr = arena + pick(t, (PATTERN_PAGES - 1) * PAGE), buf[MAX_PAGE];
 	int mirror = mirrors[pick(t, MIRRORS)], wrong = 0, ret;
 	unsigned long i;
 

@@ -15,8 +15,9 @@
 
 #include "kselftest.h"
 #include "mirror.h"
+#include "page.h"
 
-#define PAGE		4096UL
+#define PAGE		page_size()
 #define PATTERN_PAGES	4	/* at most 16, see is_pattern() */
 #define OWN_PAGES	8	/* of each of two threads */
 #define CHAOS_PAGES	32	/* likewise */

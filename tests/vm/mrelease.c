@@ -15,10 +15,11 @@
 
 #include "expect.h"
 #include "held.h"
+#include "page.h"
 #include "uninterruptible.h"
 #include "mirror.h"
 
-#define PAGE		4096L
+#define PAGE		((long)page_size())
 #define PAGES		512L
 #define REFUSES		"/dev/list_refuses"
 #define CGROUP		"/sys/fs/cgroup/frozen"

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #include "mirror.h"
+#include "page.h"
 
 #define SLOW_DEVICE "/dev/slow_mmu_notifier"
-#define LEN 16384
+#define LEN (4 * page_size())
 
 static int opened(const char *path)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "held.h"
+#include "page.h"
 
 #define MiB	(1024UL * 1024)
 
@@ -97,7 +98,7 @@ static inline long used_kb(const char *memcg)
 	}
 	/* Free memory is also in lists of the CPUs, as pages. */
 	return -sum_again(meminfo, "MemFree: %ld") -
-	       sum_again(zoneinfo, " count: %ld") * 4;
+	       sum_again(zoneinfo, " count: %ld") * ((long)page_size() / 1024);
 }
 
 /* Memory of the calling process alone. */
@@ -121,7 +122,7 @@ static inline void hog(atomic_int *enough)
 		char *mem = private_memory(MiB);
 		size_t i;
 
-		for (i = 0; i < MiB && !*enough; i += 4096)
+		for (i = 0; i < MiB && !*enough; i += page_size())
 			mem[i] = 1;
 	}
 	for (;;)

@@ -85,7 +85,7 @@ static int hmm_read(int hmm, char *mem)
 	struct hmm_dmirror_cmd cmd = {
 		.addr = (uintptr_t)mem,
 		.ptr = (uintptr_t)data,
-		.npages = MiB / 4096,
+		.npages = MiB / page_size(),
 	};
 
 	return ioctl(hmm, HMM_DMIRROR_READ, &cmd);
@@ -281,8 +281,8 @@ int main(int argc, char **argv)
 	} else {
 		int refused = never ? 10 : refuses ? 3 : 0;
 
-		good &= expect_is(stats.dropped, never ? 0 : MEMORY / 4096);
-		good &= expect_is(stats.pages, never ? MEMORY / 4096 : 0);
+		good &= expect_is(stats.dropped, never ? 0 : MEMORY / page_size());
+		good &= expect_is(stats.pages, never ? MEMORY / page_size() : 0);
 		good &= expect_is(stats.refused, refused);
 		good &= expect_is(stats.nonblock, never ? 10 : refused + 1);
 	}

@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "page.h"
+
 /* The state of a thread, as one letter. */
 static inline char state(pid_t tid)
 {
@@ -52,13 +54,13 @@ static inline void *hold_lock(void *lock)
 static inline int take_lock(struct lock *lock)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .range.len = 4096,
+	struct uffdio_register reg = { .range.len = page_size(),
 				       .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct uffd_msg msg;
 
 	lock->file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	lock->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	lock->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	lock->page = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	reg.range.start = (uintptr_t)lock->page;
 	return lock->file >= 0 && lock->page != MAP_FAILED &&
@@ -71,7 +73,7 @@ static inline int take_lock(struct lock *lock)
 static inline int release_lock(struct lock *lock)
 {
 	struct uffdio_zeropage zero = { .range.start = (uintptr_t)lock->page,
-					.range.len = 4096 };
+					.range.len = page_size() };
 	void *written = NULL;
 
 	ioctl(lock->uffd, UFFDIO_ZEROPAGE, &zero);

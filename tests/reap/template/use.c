@@ -39,7 +39,7 @@ int main(void)
 	}
 	memset(mem, 1, LEN);
 	for (char *page = mem; page < mem + LEN; page += REAP_PAGE) {
-		static char buf[REAP_PAGE];
+		static char buf[REAP_MAX_PAGE];
 
 		if (read_page(page, buf)) {
 			perror("MY_READ");

@@ -20,7 +20,7 @@ static int read_page(void *page, void *buf)
 int main(void)
 {
 	char *mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static char buf[REAP_PAGE];
+	static char buf[REAP_MAX_PAGE];
 
 	if (mem == MAP_FAILED || device_open(&device, 1)) {
 		perror("/dev/hmm_dmirror0");
