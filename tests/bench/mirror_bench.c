@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <x86intrin.h>
 
+#include "cycles.h"
 #include "mirror.h"
 #include "page.h"
 
@@ -59,17 +59,17 @@ int main(int argc, char **argv)
 
 		/* The pages are there: what counts is the driver. */
 		check(!madvise(mem, BYTES, MADV_POPULATE_WRITE), "MADV_POPULATE_WRITE");
-		start = __rdtsc();
+		start = cycles();
 		check(!mirror_prefetch(fd, mem, BYTES), "MMU_MIRROR_PREFETCH");
-		cost[FAULT][rep] = __rdtsc() - start;
+		cost[FAULT][rep] = cycles() - start;
 
-		start = __rdtsc();
+		start = cycles();
 		check(!mirror_read(fd, mem, buf, BYTES), "MMU_MIRROR_READ");
-		cost[READ][rep] = __rdtsc() - start;
+		cost[READ][rep] = cycles() - start;
 
-		start = __rdtsc();
+		start = cycles();
 		check(!madvise(mem, BYTES, MADV_DONTNEED), "MADV_DONTNEED");
-		cost[DROP][rep] = __rdtsc() - start;
+		cost[DROP][rep] = cycles() - start;
 		/* Else it was not that which was measured. */
 		check(mirror_stats(fd).pages == 0, "pages");
 		check(mirror_stats(fd).dropped == (rep + 1) * (uint64_t)PAGES, "dropped");

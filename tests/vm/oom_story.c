@@ -32,10 +32,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <lib/test_hmm_uapi.h>
 
+#include "cycles.h"
 #include "expect.h"
 #include "held.h"
 #include "mirror.h"
@@ -146,8 +146,8 @@ static void victim(int mirror)
 		pause();
 }
 
-/* Returns how often it was refused; in @cycles is what that took. */
-static int mrelease(pid_t pid, unsigned long long *cycles)
+/* Returns how often it was refused; in @taken are the cycles that it took. */
+static int mrelease(pid_t pid, unsigned long long *taken)
 {
 	unsigned long long start;
 	int pidfd = syscall(SYS_pidfd_open, pid, 0);
@@ -155,7 +155,7 @@ static int mrelease(pid_t pid, unsigned long long *cycles)
 
 	if (pidfd < 0)
 		die("pidfd_open");
-	start = __rdtsc();
+	start = cycles();
 	/* As often as the OOM reaper would try, and as fast. */
 	while (syscall(SYS_process_mrelease, pidfd, 0)) {
 		if (errno != EAGAIN)
@@ -164,7 +164,7 @@ static int mrelease(pid_t pid, unsigned long long *cycles)
 			break;
 		usleep(100000);
 	}
-	*cycles = __rdtsc() - start;
+	*taken = cycles() - start;
 	close(pidfd);
 	return refused;
 }
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 	int never = !strcmp(driver, "never"), refuses = !strcmp(driver, "refuses");
 	int mirror = -1, hmm = !strcmp(driver, "hmm"), hmm_fd = -1, eagain = 0, good;
 	struct mmu_mirror_stats stats = { 0 };
-	unsigned long long cycles = 0;
+	unsigned long long taken = 0;
 	double killed, back, limit;
 	pid_t pid, hog_pid = 0;
 	const char *cgroup = memcg ? CGROUP : NULL;
@@ -239,7 +239,7 @@ int main(int argc, char **argv)
 	shared->enough = 1;
 
 	if (by_hand)
-		eagain = mrelease(pid, &cycles);
+		eagain = mrelease(pid, &taken);
 
 	/* The OOM reaper begins after 2 s and tries for 1 s, if it gets to run. */
 	limit = killed + patience();
@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 		stats = mirror_stats(mirror);
 
 	printf("# story way=%s driver=%s ms=%.0f freed_kb=%ld memory_kb=%ld eagain=%d cycles=%llu",
-	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024, eagain, cycles);
+	       way, driver, (back - killed) * 1000, freed, MEMORY / 1024, eagain, taken);
 	if (!hmm)
 		printf(" nonblock=%llu refused=%llu dropped=%llu pages=%llu",
 		       stats.nonblock, stats.refused, stats.dropped, stats.pages);
