@@ -6,9 +6,11 @@
 #ifndef INJECT_H
 #define INJECT_H
 
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 
 #include "held.h"
@@ -76,10 +78,73 @@ static int open_memory(pid_t pid)
 	return fd;
 }
 
+#ifdef __x86_64__
+/* syscall */
+static const char instruction[] = { 0x0f, 0x05 };
+
+static void set_syscall(struct user_regs_struct *regs, unsigned long at, long nr,
+			const long args[6])
+{
+	regs->rip = at;
+	regs->rax = nr;
+	/* Or the kernel would take it for one that was interrupted. */
+	regs->orig_rax = -1;
+	regs->rdi = args[0];
+	regs->rsi = args[1];
+	regs->rdx = args[2];
+	regs->r10 = args[3];
+	regs->r8 = args[4];
+	regs->r9 = args[5];
+}
+
+static long result(const struct user_regs_struct *regs)
+{
+	return regs->rax;
+}
+#elif defined(__aarch64__)
+/* svc #0 */
+static const char instruction[] = { 0x01, 0x00, 0x00, 0xd4 };
+
+/*
+ * When a process stops, the kernel has forgotten the system call that was
+ * interrupted: the registers are those that begin it again.
+ */
+static void set_syscall(struct user_regs_struct *regs, unsigned long at, long nr,
+			const long args[6])
+{
+	regs->pc = at;
+	regs->regs[8] = nr;
+	for (int i = 0; i < 6; i++)
+		regs->regs[i] = args[i];
+}
+
+static long result(const struct user_regs_struct *regs)
+{
+	return regs->regs[0];
+}
+#endif
+
+static struct user_regs_struct get_regs(pid_t pid)
+{
+	struct user_regs_struct regs;
+	struct iovec iov = { &regs, sizeof(regs) };
+
+	if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov))
+		die("PTRACE_GETREGSET");
+	return regs;
+}
+
+static void set_regs(pid_t pid, struct user_regs_struct regs)
+{
+	struct iovec iov = { &regs, sizeof(regs) };
+
+	if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &iov))
+		die("PTRACE_SETREGSET");
+}
+
 /* Where the process has an instruction for system calls: the vDSO does. */
 static unsigned long syscall_of(pid_t pid)
 {
-	static const char instruction[] = { 0x0f, 0x05 };
 	unsigned long start, end, at = 0;
 	char path[64], line[256], *text, *found;
 	FILE *maps;
@@ -104,22 +169,12 @@ static unsigned long syscall_of(pid_t pid)
 	return at;
 }
 
-/* Has the process, which is stopped, begin a system call. */
-static void begin_syscall(pid_t pid, struct user_regs_struct regs, long nr, long a,
-			  long b, long c, long d, long e, long f)
+/* Has the process, which is stopped and has these registers, begin a system call. */
+static void begin_syscall(pid_t pid, struct user_regs_struct regs, long nr,
+			  const long args[6])
 {
-	regs.rip = syscall_of(pid);
-	regs.rax = nr;
-	/* Or the kernel would take it for one that was interrupted. */
-	regs.orig_rax = -1;
-	regs.rdi = a;
-	regs.rsi = b;
-	regs.rdx = c;
-	regs.r10 = d;
-	regs.r8 = e;
-	regs.r9 = f;
-	if (ptrace(PTRACE_SETREGS, pid, NULL, &regs))
-		die("PTRACE_SETREGS");
+	set_syscall(&regs, syscall_of(pid), nr, args);
+	set_regs(pid, regs);
 }
 
 /* Goes on to the begin or the end of a system call. */
@@ -135,38 +190,31 @@ static void to_syscall(pid_t pid)
  * Has the process, which is stopped, make a system call with six arguments, and
  * returns its result: that of the kernel, without errno.
  */
-static long inject_6(pid_t pid, long nr, long a, long b, long c, long d, long e, long f)
+static long inject_6(pid_t pid, long nr, const long args[6])
 {
-	struct user_regs_struct saved, regs;
+	struct user_regs_struct saved = get_regs(pid), regs;
 
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &saved))
-		die("PTRACE_GETREGS");
-	begin_syscall(pid, saved, nr, a, b, c, d, e, f);
+	begin_syscall(pid, saved, nr, args);
 	to_syscall(pid);
 	to_syscall(pid);
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs))
-		die("PTRACE_GETREGS");
+	regs = get_regs(pid);
 	/* Of the program that called execve() nothing is left to go back to. */
-	if ((nr != SYS_execve || regs.rax) && ptrace(PTRACE_SETREGS, pid, NULL, &saved))
-		die("PTRACE_SETREGS");
-	return regs.rax;
+	if (nr != SYS_execve || result(&regs))
+		set_regs(pid, saved);
+	return result(&regs);
 }
 
 /* Has the process begin a system call, whose end nobody waits for. */
 static void inject_and_leave(pid_t pid, long nr, long a, long b, long c)
 {
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs))
-		die("PTRACE_GETREGS");
-	begin_syscall(pid, regs, nr, a, b, c, 0, 0, 0);
+	begin_syscall(pid, get_regs(pid), nr, (long[6]){ a, b, c });
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
 }
 
 #define inject(pid, nr, ...)						\
 	inject_padded(pid, nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define inject_padded(pid, nr, a, b, c, d, e, f, ...)			\
-	inject_6(pid, nr, (long)(a), (long)(b), (long)(c), (long)(d),	\
-		 (long)(e), (long)(f))
+	inject_6(pid, nr, (long[6]){ (long)(a), (long)(b), (long)(c),	\
+				     (long)(d), (long)(e), (long)(f) })
 
 #endif /* INJECT_H */
