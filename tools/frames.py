@@ -5,8 +5,9 @@ import re
 
 from common import PROJECT, output
 
-# The addresses of a call trace are those to return to; that of RIP is where it is. A "?" is what the stack had before.
-FRAME = re.compile(r"(?<!\? )(?<![\w.$])(?P<rip>RIP: \w+:)?(?P<function>[\w.$]+)\+0x(?P<offset>[0-9a-f]+)/0x[0-9a-f]+ \[(?P<module>\w+)")
+# The addresses of a call trace are those to return to; that of RIP, or on arm64 of pc, is where it is. A "?" is what
+# the stack had before.
+FRAME = re.compile(r"(?<!\? )(?<![\w.$])(?P<rip>RIP: \w+:|pc : )?(?P<function>[\w.$]+)\+0x(?P<offset>[0-9a-f]+)/0x[0-9a-f]+ \[(?P<module>\w+)")
 
 
 def place(tree, modules, text):
@@ -15,15 +16,16 @@ def place(tree, modules, text):
     `modules` are the files of the driver by the name of the module.
     """
     # What is above the call trace are locks.
-    traced = re.search(r"(Call Trace:|RIP: )(.|\n)*", text)
+    traced = re.search(r"(Call [Tt]race:|RIP: |\bpc : )(.|\n)*", text)
     for frame in FRAME.finditer(traced[0] if traced else text):
         file = modules.get(frame["module"])
         if not file:
             continue
         # The call is before the address to return to.
         offset = int(frame["offset"], 16) - (0 if frame["rip"] else 1)
-        # Without its size, to which the kernel adds the padding of a function of C.
-        result = output([tree.src / "scripts/faddr2line", file, f"{frame['function']}+{offset:#x}"])
+        # Without its size, to which the kernel adds the padding of a function of C. GNU's addr2line only knows one
+        # architecture.
+        result = output(["env", "LLVM=1", tree.src / "scripts/faddr2line", file, f"{frame['function']}+{offset:#x}"])
         lines = re.findall(r"\bat (\S+:\d+)", result.stdout)
         own = [line.removeprefix(f"{tree.src}/").removeprefix(f"{PROJECT}/") for line in lines if not is_shared(line)]
         return own[0] if own else f"{readable(frame['function'])} [{frame['module']}]"

@@ -26,11 +26,11 @@ HEADER = re.compile("|".join([
     r"refcount_t: ", r"list_(add|del) corruption", r"sysfs: cannot create duplicate", r"page allocation failure",
     r"possible (circular|recursive) locking", r"inconsistent lock state", r"bad unlock balance", r"held lock freed",
     r"still has locks held", r"suspicious RCU usage", r"Invalid wait context",
-    r"Segmentation fault", r"\bsegfault\b", r"Call Trace:",
+    r"Segmentation fault", r"\bsegfault\b", r"Call [Tt]race:",
 ]))
 
 # Lines that begin a report only if they are outside of one.
-INSIDE = re.compile(r"Call Trace:|\bOops: |INFO: lockdep is turned off|general protection fault|page_owner")
+INSIDE = re.compile(r"Call [Tt]race:|\bOops: |INFO: lockdep is turned off|general protection fault|page_owner")
 
 # A report of one line, without a call trace.
 SINGLE = re.compile(r"kmemleak: |INFO: lockdep is turned off|Segmentation fault|segfault")
@@ -44,6 +44,7 @@ REPLAYED = re.compile(r".*\n\*\* replaying previous printk message \*\*\r?\n")
 ANNOUNCE = re.compile(r"expect-report: (.*)")
 STAMP = re.compile(r"(<\d+>)?(\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?)?")
 RESULT = re.compile(r"\s*(not )?ok \d+ ")
+TRACE = re.compile("Call [Tt]race:")    # arm64 writes it small
 FRAME = re.compile(r"\s*(\[<?[0-9a-f]+>?\]|\?|</?[A-Z]+>|[\w.$]+\+0x)")
 
 BODY_LIMIT = 200    # lines after a header in which its call trace has to begin
@@ -57,7 +58,7 @@ class Report:
         self.announced = announced
         self.length = 0
         self.in_header = "cut here" in line
-        self.tracing = "Call Trace:" in line
+        self.tracing = bool(TRACE.search(line))
         self.tagged = False
 
     def add(self, text):
@@ -69,7 +70,7 @@ class Report:
             self.header += "\n" + text
             self.in_header = not re.match(r"WARNING: |kernel BUG at ", text) and self.length < 20
         if not self.tracing:
-            self.tracing = "Call Trace:" in text
+            self.tracing = bool(TRACE.search(text))
             return self.length < BODY_LIMIT
         self.tagged = self.tagged or "<TASK>" in text
         if self.tagged:

@@ -31,7 +31,7 @@ class Place(unittest.TestCase):
         with mock.patch.object(frames, "output", return_value=types.SimpleNamespace(stdout=printed)) as called:
             place = frames.place(Tree(pathlib.Path("/cache")), {"mine": "mine.ko"}, text)
         words = [call.args[0] for call in called.call_args_list]
-        return place, words[0][1:] if words else None
+        return place, words[0][3:] if words else None
 
     def test_the_call_and_not_the_address_to_return_to(self):
         self.assertEqual(self.place(SLEEPS, "my_invalidate+0x4a/0x7c:\nmy_invalidate at /home/mine/mine.c:47\n"),
@@ -40,6 +40,12 @@ class Place(unittest.TestCase):
     def test_where_an_oops_is(self):
         place, words = self.place("RIP: 0010:my_invalidate+0x4b/0x80 [mine]\nCode: 00\n", "x at mine.c:47\n")
         self.assertEqual((place, words[1]), ("mine.c:47", "my_invalidate+0x4b"))
+
+    def test_arm64(self):
+        place, words = self.place(SLEEPS.replace("Trace", "trace"), "x at mine.c:47\n")
+        self.assertEqual((place, words[1]), ("mine.c:47", "my_invalidate+0x4a"))
+        place, words = self.place("pc : my_invalidate+0x4c/0x80 [mine]\nlr : my_ioctl+0x1c/0x80 [mine]\n", "x at mine.c:47\n")
+        self.assertEqual((place, words[1]), ("mine.c:47", "my_invalidate+0x4c"))
 
     def test_what_is_inlined_is_not_the_driver(self):
         printed = ("my_invalidate at /cache/tree/include/linux/mm.h:9\n (inlined by) my_invalidate at mine.c:47\n")

@@ -47,6 +47,18 @@ Call Trace:
     ok 3 mutex_is_reported
 """
 
+# arm64: no <TASK>, and a small letter.
+SLEEP_ARM64 = """\
+[    2.101000] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591
+[    2.102000] in_atomic(): 0, irqs_disabled(): 0, non_block: 1, pid: 64, name: kunit_try_catch
+[    2.103000] CPU: 1 UID: 0 PID: 64 Comm: kunit_try_catch Tainted: G                 N  7.3.4 #1 PREEMPT
+[    2.104000] Hardware name: linux,dummy-virt (DT)
+[    2.105000] Call trace:
+[    2.106000]  show_stack+0x18/0x24 (C)
+[    2.107000]  __might_resched+0x1a2/0x1c0
+[    2.108000]     ok 3 mutex_is_reported
+"""
+
 WARN = """\
 [    3.201000] ------------[ cut here ]------------
 [    3.202000] mmu notifier refused a blockable range
@@ -138,12 +150,12 @@ class Judge(unittest.TestCase):
         self.assert_one(BOOT + SLEEP, "unexpected", "mutex.c:591", "non_block: 1", "__might_resched+0x1a2/0x1c0")
 
     def test_each_kind_counts_once(self):
-        for report in (SLEEP, SLEEP_UML, WARN, LOCKDEP, OOPS, HUNG):
+        for report in (SLEEP, SLEEP_UML, SLEEP_ARM64, WARN, LOCKDEP, OOPS, HUNG):
             with self.subTest(report.splitlines()[0]):
                 self.assert_one(BOOT + report + BOOT)
 
     def test_reports_in_a_row_count_each(self):
-        self.assertEqual(len(judge(SLEEP + WARN + LOCKDEP + SLEEP_UML + OOPS)), 5)
+        self.assertEqual(len(judge(SLEEP + WARN + LOCKDEP + SLEEP_UML + SLEEP_ARM64 + OOPS)), 6)
 
     def test_report_inside_another_counts(self):
         middle = SLEEP.index("[    2.105000]")
@@ -160,6 +172,7 @@ class Judge(unittest.TestCase):
 
     def test_call_trace_without_a_report_fails(self):
         self.assert_one(BOOT + SLEEP[SLEEP.index("[    2.106000]"):], "Call Trace:")
+        self.assert_one(BOOT + SLEEP_ARM64[SLEEP_ARM64.index("[    2.105000]"):], "Call trace:")
 
     def test_call_trace_after_a_finished_report_fails(self):
         self.assertEqual(len(judge(OOM_KILL + SLEEP[SLEEP.index("[    2.106000]"):])), 1)
