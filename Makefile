@@ -4,7 +4,7 @@
 # The programs in tools/ do the work.
 #
 ## make demo        show how the OOM reaper gets memory back from drivers that obey, refuse, sleep or wait
-## make test        every test except those of test-kasan and test-rt
+## make test        every test except those of test-kasan and test-rt; with ARCH=arm64 in guests of arm64
 ## make test-fast   unit tests on user-mode Linux only: under a minute
 ## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
@@ -32,8 +32,12 @@ help:
 demo check: setup
 	@$(python) tools/$@.py
 
-test: setup
-	@$(python) tools/test.py
+# Not the ARCH of the environment, which may be that of other kernels.
+arch = $(if $(filter command,$(origin ARCH)),$(filter-out x86_64,$(ARCH)))
+
+test:
+	@tools/setup $(arch)
+	@$(python) tools/test.py $(arch)
 
 apply:
 	@tools/setup apply

@@ -33,6 +33,7 @@ class Config:
 
 
 X86_64 = ["common", "guest", "x86_64"]
+ARM64 = ["common", "guest", "arm64"]
 # Bitcode, for tools/prove.
 BITCODE = {
     # As the front end makes it: passes would take away the types by which fields of structs are told apart.
@@ -69,6 +70,7 @@ CONFIGS = {
     "x86_64": Config("x86_64", X86_64),
     "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
     "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
+    "arm64": Config("arm64", ARM64),
     "bench": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "CONFIG_RUST_INLINE_HELPERS=y\n"),
     "bench-calls": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
     "bench-uml": Config("um", ["common", "bench"], files=750),

@@ -35,7 +35,7 @@ def selftests(tree):
     found = {}
     for name in SELFTESTS:
         sources = [source / f"{stem}.c" for stem in (name, *COMMON)]
-        found[f"/tests/mm/{name}"] = compile_program(tree, folder, name, sources, flags, ["-lrt", "-lm"])
+        found[f"/tests/mm/{name}"] = compile_program(tree, "x86_64", folder, name, sources, flags, ["-lrt", "-lm"])
     return found | libraries(found.values())
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot a kernel, in UML or QEMU, and keep its logs."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -9,15 +10,32 @@ import signal
 import subprocess
 import time
 
+from build import CONFIGS
 from common import PROJECT, Progress, cache, environment, output
 
-QEMU = "qemu-system-x86_64"
+
+@dataclasses.dataclass
+class Architecture:
+    """How a kernel is booted with QEMU: the program with the machine, the file, and its options."""
+    qemu: list[str]
+    image: str
+    append: str
+
+
+ARCHITECTURES = {
+    # There is no ACPI.
+    "x86_64": Architecture(["qemu-system-x86_64", "-bios", "qboot.rom"], "arch/x86/boot/bzImage",
+                           "console=ttyS0 reboot=t"),
+    "arm64": Architecture(["qemu-system-aarch64", "-machine", "virt"], "arch/arm64/boot/Image", "console=ttyAMA0"),
+}
 KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
+# The signatures of pointers do not have to be safe here.
+TCG_ARM64 = ["-accel", "tcg,thread=multi", "-cpu", "max,pauth-impdef=on", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
 
-# There is no ACPI. The guest ends with a restart, on which QEMU exits because of -no-reboot. A panic restarts, too.
-APPEND = "console=ttyS0 ignore_loglevel panic=-1 oops=panic reboot=t"
+# The guest ends with a restart, on which QEMU exits because of -no-reboot. A panic restarts, too.
+APPEND = "ignore_loglevel panic=-1 oops=panic"
 # The seconds after which a guest without news is stopped, on a quick machine.
 LIMIT = 200
 LIMIT_UML = 60
@@ -122,7 +140,7 @@ def uml(label, obj, folder, append, limit=LIMIT_UML, status=None):
 
 
 def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, machine=None, status=None):
-    """Boot the x86_64 kernel in `obj`, on the given `machine` or the best one available."""
+    """Boot the kernel in `obj`, on the given `machine` or the best one available."""
     run = Run(folder)
     command = qemu_command(obj, machine or accelerator(obj), append, memory, initrd)
     command += ["-display", "none", "-serial", f"file:{run.console}", "-serial", f"file:{run.ktap}"]
@@ -133,15 +151,28 @@ def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, ma
 
 
 def qemu_command(obj, machine, append, memory, initrd=None):
+    arch = architecture(obj)
     by_kernel = APPEND_KASAN if obj.name.endswith("-kasan") else APPEND_NOT_KASAN
-    append = [APPEND, by_kernel, *(clock(obj) if machine == TCG else []), *append]
-    command = [QEMU, *machine, "-bios", "qboot.rom", "-nodefaults", "-no-reboot", "-m", memory,
-               "-kernel", obj / "arch/x86/boot/bzImage", "-append", " ".join(append)]
+    append = [arch.append, APPEND, by_kernel, *(clock(obj) if machine == TCG else []), *append]
+    command = [*arch.qemu, *machine, "-nodefaults", "-no-reboot", "-m", memory,
+               "-kernel", obj / arch.image, "-append", " ".join(append)]
     return command + (["-initrd", initrd] if initrd else [])
+
+
+def suffix(config):
+    """Return the end of the names of results in configuration `config`: nothing for x86_64, which is the usual one."""
+    return config.removeprefix("x86_64") if config.startswith("x86_64") else f"-{config}"
+
+
+def architecture(obj):
+    return ARCHITECTURES[CONFIGS[obj.name].arch]
 
 
 def accelerator(obj):
     """Return the options for KVM if a boot proves that it works, otherwise for emulation; with two CPUs."""
+    if CONFIGS[obj.name].arch == "arm64":
+        # This machine is not one, and the clock of such a guest needs no help.
+        return TCG_ARM64
     return KVM if kvm_works(obj) else TCG
 
 

@@ -7,7 +7,8 @@ import re
 import shlex
 import subprocess
 
-from common import Failure, PROJECT, output
+from build import CONFIGS
+from common import Failure, PROJECT, cache, output
 from guest import SCENARIOS
 
 # The folders with the scripts and programs of guests.
@@ -15,6 +16,21 @@ FOLDERS = [SCENARIOS, PROJECT / "tests/bench", PROJECT / "tests/reap"]
 
 # The folders of each guest, beside those of its files.
 FILESYSTEM = ["/bin", "/dev", "/proc", "/sys", "/tmp", "/tests", "/lib", "/lib/modules", "/root"]
+
+
+def sysroot(arch):
+    """Return the folder with the C library and busybox of an architecture; tools/setup installs that of arm64."""
+    if arch == "x86_64":
+        return pathlib.Path("/")
+    folder = cache() / "tools" / arch
+    if not folder.exists():
+        raise Failure(f"there is no C library of {arch}: run tools/setup {arch}")
+    return folder
+
+
+def target(arch):
+    """Return the options of clang for programs of an architecture."""
+    return [] if arch == "x86_64" else ["--target=aarch64-linux-gnu", f"--sysroot={sysroot(arch)}"]
 
 
 def initramfs(tree, obj, more=None, name="initramfs"):
@@ -25,16 +41,17 @@ def initramfs(tree, obj, more=None, name="initramfs"):
     lines = [f"dir {folder} 755 0 0" for folder in FILESYSTEM]
     lines += ["nod /dev/console 600 0 0 c 5 1", "slink /bin/sh busybox 755 0 0"]
     # Paths are relative to the project: gen_init_cpio cannot read names with spaces.
-    files = {"/init": "tools/init", "/bin/busybox": pathlib.Path("/usr/bin/busybox")}
+    arch = CONFIGS[obj.name].arch
+    files = {"/init": "tools/init", "/bin/busybox": sysroot(arch) / "usr/bin/busybox"}
     if not files["/bin/busybox"].exists():
-        files["/bin/busybox"] = pathlib.Path("/bin/busybox")
+        files["/bin/busybox"] = sysroot(arch) / "bin/busybox"
     modules = (obj / "modules.order").read_text().split()
     files |= {f"/lib/modules/{pathlib.Path(module).stem}.ko": obj / pathlib.Path(module).with_suffix(".ko")
               for module in modules}
     files |= {f"/tests/{script.name}": script.relative_to(PROJECT)
               for folder in FOLDERS for pattern in ("*.sh", "*.inc") for script in folder.glob(pattern)}
     files["/tests/ktap_helpers.sh"] = tree.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
-    files |= {f"/tests/{program.name}": program for program in programs(tree)}
+    files |= {f"/tests/{program.name}": program for program in programs(tree, arch)}
     files |= more or {}
     folders = {parent for path in files for parent in pathlib.PurePath(path).parents}
     lines += [f"dir {folder} 755 0 0" for folder in sorted(folders) if str(folder) not in ("/", *FILESYSTEM)]
@@ -64,15 +81,17 @@ def of_this_machine(pattern):
     return files | libraries(files)
 
 
-def compile_program(tree, folder, program, sources, flags, libraries=("-static",)):
+def compile_program(tree, arch, folder, program, sources, flags, libraries=("-static",)):
     """Compile one program of a guest into `folder`; ccache makes it quick."""
     folder.mkdir(exist_ok=True)
     selftests = tree.src / "tools/testing/selftests"
     # In tests/vm is a kselftest_harness.h that comes before theirs.
-    flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *flags]
+    flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *target(arch),
+             *flags]
     objects = [folder / f"{source.stem}.o" for source in sources]
-    steps = [["ccache", "clang", *flags, "-c", source, "-o", target] for source, target in zip(sources, objects)]
-    steps += [["clang", "-pthread", *objects, *libraries, "-o", folder / program]]
+    steps = [["ccache", "clang", *flags, "-c", source, "-o", built] for source, built in zip(sources, objects)]
+    linker = ["-fuse-ld=lld"] if target(arch) else []
+    steps += [["clang", *target(arch), *linker, "-pthread", *objects, *libraries, "-o", folder / program]]
     for step in steps:
         result = output(step)
         if result.returncode:
@@ -80,7 +99,7 @@ def compile_program(tree, folder, program, sources, flags, libraries=("-static",
     return folder / program
 
 
-def programs(tree):
+def programs(tree, arch):
     """Compile the programs, and the selftest that one of the scenarios runs."""
     selftests = tree.src / "tools/testing/selftests"
     ours = ["-Wextra", "-Wno-unused-parameter", "-Werror", "-I", tree.src / "samples/rust", "-I", tree.src]
@@ -89,5 +108,6 @@ def programs(tree):
               for source in sorted(source for folder in FOLDERS for source in folder.glob("*.c"))}
     wanted["hmm-tests"] = (theirs, [selftests / "mm" / f"{name}.c"
                                     for name in ("hmm-tests", "hugepage_settings", "vm_util")])
-    return [compile_program(tree, tree.root / "programs", program, sources, flags)
+    folder = tree.root / ("programs" if arch == "x86_64" else f"programs-{arch}")
+    return [compile_program(tree, arch, folder, program, sources, flags)
             for program, (flags, sources) in wanted.items()]

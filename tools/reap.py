@@ -199,7 +199,7 @@ def prepare(tree, config, obj, folder, params):
               if path.is_file() and path.suffix in (".sh", ".bin")}
     if (folder / "use.c").exists():
         flags = ["-D_GNU_SOURCE", "-I", EXAMPLES, "-I", folder, "-I", tree.src / "samples/rust", "-I", tree.src]
-        files["/driver/use"] = compile_program(tree, out, "use", [folder / "use.c"], flags)
+        files["/driver/use"] = compile_program(tree, kernel.CONFIGS[config].arch, out, "use", [folder / "use.c"], flags)
     return Driver(folder.name, modules | own, files)
 
 
@@ -328,7 +328,7 @@ def write_results(bench):
 def put(tree, config, obj, folder, situations=None, params="", memory=MEMORY):
     """Put the driver of a folder before the situations, and write the results; the Bench."""
     driver = prepare(tree, config, obj, folder, params)
-    results = tree.results / f"reap-{driver.name}{config.removeprefix('x86_64')}"
+    results = tree.results / f"reap-{driver.name}{guest.suffix(config)}"
     bench = Bench(tree, obj, driver, initramfs(tree, obj, driver.files), results, memory)
     bench.run(situations)
     write_results(bench)

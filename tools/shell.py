@@ -48,7 +48,7 @@ def programs(tree, files):
         if f"/tests/{program}" in found:
             raise Failure(f"two files would be /tests/{program} in the guest: rename {path}")
         if path.suffix == ".c":
-            path = compile_program(tree, tree.root / OWN / "programs", program, [path],
+            path = compile_program(tree, "x86_64", tree.root / OWN / "programs", program, [path],
                                    ["-I", tree.src / "samples/rust"])
         found[f"/tests/{program}"] = path
     return found

@@ -79,7 +79,7 @@ def kunit_uml(table, tree):
     judge(table, tree, "kunit-uml", run, run.console, problems)
 
 
-def kunit_x86_64(table, tree, config):
+def kunit_qemu(table, tree, config):
     name = f"kunit-{config}"
     obj = build(tree, config)
     # Make SRCU like on a machine with many CPUs, with a queue of callbacks for each CPU.
@@ -96,7 +96,7 @@ LOCKDEP = ["rust_lockdep", "rust_lockdep_reclaim", "rust_lockdep_notifiers", "mm
 def lockdep(table, tree, config):
     """Run each test of LOCKDEP in its own boot: after a report, lockdep is off until the next boot."""
     obj = build(tree, config)
-    results = tree.results / ("lockdep" + config.removeprefix("x86_64"))
+    results = tree.results / f"lockdep{guest.suffix(config)}"
     start = time.monotonic()
 
     def boot(test, *append):
@@ -143,7 +143,7 @@ def scenarios(table, tree, config, suite, found, names, image):
     initrd = image(tree, obj)
     for name, settings in found.items():
         if names is None or name in names:
-            label = f"{suite}-{name}" + config.removeprefix("x86_64")
+            label = f"{suite}-{name}{guest.suffix(config)}"
             scenario(table, tree, label, guest.scenario(label, name, settings, obj, tree.results / label, initrd))
 
 
@@ -181,7 +181,7 @@ def reaped(table, tree, config):
                 reap.write_template(folder, name.removeprefix("template-"))
             bench = reap.put(tree, config, obj, folder, situations)
         wrong = [f"{row.situation}: {row.result()}" for row in bench.rows.values() if not is_expected(row, reported)]
-        table.row(f"reap-{name}", Counts(len(bench.rows) - len(wrong), len(wrong)), time.monotonic() - start,
+        table.row(f"reap-{name}{guest.suffix(config)}", Counts(len(bench.rows) - len(wrong), len(wrong)), time.monotonic() - start,
                   "\n".join([*wrong, f"logs: {bench.folder}"]))
 
 
@@ -196,22 +196,23 @@ def run(suites):
     with prepared() as tree:
         table = Table("suite")
         try:
-            if suites not in ("kasan", "rt"):
+            if suites in ("all", "fast"):
                 tools(table)
                 prover(table)
                 kunit_uml(table, tree)
                 ui(table, tree.root / "uml")
+            for config in {"all": ["x86_64"], "arm64": ["arm64"]}.get(suites, []):
+                kunit_qemu(table, tree, config)
+                lockdep(table, tree, config)
+                vm(table, tree, config)
+                reaped(table, tree, config)
             if suites == "all":
-                kunit_x86_64(table, tree, "x86_64")
-                lockdep(table, tree, "x86_64")
-                vm(table, tree, "x86_64")
                 foreign_programs(table, tree, "x86_64")
-                reaped(table, tree, "x86_64")
             if suites == "rt":
-                kunit_x86_64(table, tree, "x86_64-rt")
+                kunit_qemu(table, tree, "x86_64-rt")
                 vm(table, tree, "x86_64-rt", ["driver_waits"])
             if suites == "kasan":
-                kunit_x86_64(table, tree, "x86_64-kasan")
+                kunit_qemu(table, tree, "x86_64-kasan")
                 vm(table, tree, "x86_64-kasan")
         except Failure as failure:
             # A kernel that does not build is a failed test, and no other suite can run.
@@ -221,7 +222,8 @@ def run(suites):
 
 if __name__ == "__main__":
     parser = arguments(__doc__)
-    parser.add_argument("suites", nargs="?", default="all", choices=["all", "fast", "kasan", "rt"],
-                        help="all: the default, without kasan and rt; fast: only user-mode Linux; kasan: in a guest with "
-                             "KASAN; rt: in a guest with PREEMPT_RT")
+    parser.add_argument("suites", nargs="?", default="all", choices=["all", "fast", "arm64", "kasan", "rt"],
+                        help="all: the default, without the last three; fast: only user-mode Linux; arm64: in a guest of "
+                             "arm64; kasan: in a guest with KASAN; rt: in a guest with "
+                             "PREEMPT_RT")
     main(run, parser)

@@ -51,7 +51,7 @@ class CommandLines(unittest.TestCase):
             self.assertIn(known.get(name, "another"), text)
 
     def test_setup(self):
-        for word, code, text in (("--help", 0, "usage: "), ("no-such-word", 1, "installs all, apply, bench, docs or mail")):
+        for word, code, text in (("--help", 0, "usage: "), ("no-such-word", 1, "installs all, apply, arm64, bench, docs or mail")):
             result = subprocess.run([TOOLS / "setup", word], capture_output=True, text=True)
             self.assertEqual(result.returncode, code)
             self.assertIn(text, result.stdout + result.stderr)

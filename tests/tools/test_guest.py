@@ -39,6 +39,30 @@ class Clock(unittest.TestCase):
         self.assertNotIn("tsc", virtual + counting)
 
 
+class Architectures(unittest.TestCase):
+    def command(self, name):
+        obj = pathlib.Path("/cache") / name
+        return " ".join(map(str, guest.qemu_command(obj, guest.accelerator(obj), [], "512M", "initrd")))
+
+    def test_arm64(self):
+        command = self.command("arm64")
+        self.assertTrue(command.startswith("qemu-system-aarch64 -machine virt -accel tcg"), command)
+        for words in ("-kernel /cache/arm64/arch/arm64/boot/Image ", "console=ttyAMA0 ", "-initrd initrd"):
+            self.assertIn(words, command)
+        for words in ("tsc", "ttyS", "qboot", "kvm"):
+            self.assertNotIn(words, command)
+
+    def test_x86_64(self):
+        with mock.patch.object(guest, "kvm_works", return_value=True):
+            command = self.command("x86_64-rt")
+        self.assertTrue(command.startswith("qemu-system-x86_64 -bios qboot.rom -accel kvm"), command)
+        self.assertIn("-kernel /cache/x86_64-rt/arch/x86/boot/bzImage ", command)
+
+    def test_names_of_results(self):
+        self.assertEqual([guest.suffix(name) for name in ("x86_64", "x86_64-kasan", "arm64", "arm64-16k")],
+                         ["", "-kasan", "-arm64", "-arm64-16k"])
+
+
 class Patience(unittest.TestCase):
     def test_without_news_it_ends(self):
         patience = guest.Patience(100, 1000)

@@ -47,7 +47,7 @@ class Guest(unittest.TestCase):
 
     def test_files(self):
         script = self.folder / "test.sh"
-        with mock.patch("shell.compile_program", side_effect=lambda tree, folder, program, *_: folder / program):
+        with mock.patch("shell.compile_program", side_effect=lambda tree, arch, folder, program, *_: folder / program):
             found = shell.programs(self.tree, [self.folder / "test.c", script])
         self.assertEqual(found, {"/tests/test": self.folder / "shell/programs/test", "/tests/test.sh": script})
 
