@@ -522,10 +522,13 @@ mod tests {
         Ok(())
     }
 
-    #[cfg(CONFIG_X86_64)]
+    // A table has a page of entries, each as large as a pointer.
+    #[cfg(any(CONFIG_X86_64, CONFIG_ARM64))]
     #[test]
     fn orders_are_those_of_the_architecture() {
-        assert_eq!((hmm::pmd_order(), hmm::pud_order()), (9, 18));
+        let order = (PAGE_SIZE / size_of::<usize>()).ilog2();
+
+        assert_eq!((hmm::pmd_order(), hmm::pud_order()), (order, 2 * order));
     }
 }
 

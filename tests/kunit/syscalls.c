@@ -23,6 +23,12 @@ static long call(unsigned int nr, unsigned long a, unsigned long b,
 	};
 
 	return sys_call_table[nr](&regs);
+#elif defined(CONFIG_ARM64)
+	struct pt_regs regs = {
+		.orig_x0 = a, .regs = { a, b, c, d, e },
+	};
+
+	return sys_call_table[nr](&regs);
 #else
 	return -EOPNOTSUPP;
 #endif
