@@ -37,8 +37,10 @@ mod tests {
         page::PAGE_SIZE,
         sync::{
             atomic::{
+                Acquire,
                 Atomic,
-                Relaxed, //
+                Relaxed,
+                Release, //
             },
             lock::mutex::MutexBackend,
             Arc,
@@ -104,7 +106,7 @@ mod tests {
 
         /// Waits until the work item has called the driver `n` times.
         fn wait_for(&self, n: i32) -> bool {
-            wait_until(|| self.blocking.load(Relaxed) >= n && !self.waiting.load(Relaxed))
+            wait_until(|| self.blocking.load(Acquire) >= n && !self.waiting.load(Acquire))
         }
     }
 
@@ -129,7 +131,8 @@ mod tests {
             self.0.range[0].store(range.start, Relaxed);
             self.0.range[1].store(range.end, Relaxed);
             self.0.waiting.store(true, Relaxed);
-            self.0.blocking.fetch_add(1, Relaxed);
+            // Pairs with `wait_for()`: a call that is counted waits until it has ended.
+            self.0.blocking.fetch_add(1, Release);
             let done = {
                 let (mut pages, done) = op.lock();
                 *pages = 0;
@@ -139,7 +142,8 @@ mod tests {
             if self.0.waits.load(Relaxed) {
                 self.0.stopped.wait_for_completion();
             }
-            self.0.waiting.store(false, Relaxed);
+            // Pairs with `wait_for()`, which sees all of the call.
+            self.0.waiting.store(false, Release);
             done
         }
 
