@@ -654,7 +654,10 @@ static void huge(bool (*act)(void))
 {
 	start();
 	if (huge_page() + HUGE > victim.mem + victim.len) {
-		missing = "not with less than 4 MiB of memory";
+		static char text[64];
+
+		snprintf(text, sizeof(text), "not with less than %lu MiB of memory", 2 * HUGE / MiB);
+		missing = text;
 	} else {
 		victim.len -= huge_page() - victim.mem;
 		victim.mem = huge_page();

@@ -14,6 +14,20 @@
 #define REAP_PAGE ((size_t)sysconf(_SC_PAGESIZE))
 #define REAP_MAX_PAGE 65536
 
+/* As much memory as all situations need: at least a huge page. */
+static inline size_t reap_len(void)
+{
+	size_t len = 8UL << 20, huge = 0;
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "r");
+
+	if (file) {
+		if (fscanf(file, "%zu", &huge) == 1 && huge > len)
+			len = huge;
+		fclose(file);
+	}
+	return len;
+}
+
 /*
  * Reads a page of this process through the device, as the device has it: returns
  * 0, or anything else if the device cannot.

@@ -9,8 +9,6 @@
 #include "mirror.h"
 #include "reap.h"
 
-#define LEN	(8UL << 20)
-
 static int fd;
 
 static int read_page(void *page, void *buf)
@@ -20,13 +18,14 @@ static int read_page(void *page, void *buf)
 
 int main(void)
 {
-	void *mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t len = reap_len();
+	void *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	fd = open(MIRROR_DEVICE, O_RDWR);
-	if (fd < 0 || mem == MAP_FAILED || mirror_map(fd, mem, LEN) ||
-	    mirror_prefetch(fd, mem, LEN)) {
+	if (fd < 0 || mem == MAP_FAILED || mirror_map(fd, mem, len) ||
+	    mirror_prefetch(fd, mem, len)) {
 		perror(MIRROR_DEVICE);
 		return 1;
 	}
-	return reap_stay(mem, LEN, read_page);
+	return reap_stay(mem, len, read_page);
 }

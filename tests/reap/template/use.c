@@ -12,8 +12,6 @@
 #include "my_driver.h"
 #include "reap.h"
 
-#define LEN	(8UL << 20)
-
 static int device;
 
 /*
@@ -29,16 +27,17 @@ static int read_page(void *page, void *buf)
 
 int main(void)
 {
-	char *mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct my_range range = { (uintptr_t)mem, LEN };
+	size_t len = reap_len();
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct my_range range = { (uintptr_t)mem, len };
 
 	device = open("/dev/my_driver", O_RDWR);
 	if (device < 0 || mem == MAP_FAILED || ioctl(device, MY_MAP, &range)) {
 		perror("/dev/my_driver");
 		return 1;
 	}
-	memset(mem, 1, LEN);
-	for (char *page = mem; page < mem + LEN; page += REAP_PAGE) {
+	memset(mem, 1, len);
+	for (char *page = mem; page < mem + len; page += REAP_PAGE) {
 		static char buf[REAP_MAX_PAGE];
 
 		if (read_page(page, buf)) {
@@ -46,5 +45,5 @@ int main(void)
 			return 1;
 		}
 	}
-	return reap_stay(mem, LEN, read_page);
+	return reap_stay(mem, len, read_page);
 }

@@ -8,8 +8,6 @@
 #include "device.h"
 #include "reap.h"
 
-#define LEN	(8UL << 20)
-
 static struct device device;
 
 static int read_page(void *page, void *buf)
@@ -19,19 +17,20 @@ static int read_page(void *page, void *buf)
 
 int main(void)
 {
-	char *mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t len = reap_len();
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	static char buf[REAP_MAX_PAGE];
 
 	if (mem == MAP_FAILED || device_open(&device, 1)) {
 		perror("/dev/hmm_dmirror0");
 		return 1;
 	}
-	memset(mem, 1, LEN);
-	for (char *page = mem; page < mem + LEN; page += REAP_PAGE) {
+	memset(mem, 1, len);
+	for (char *page = mem; page < mem + len; page += REAP_PAGE) {
 		if (read_page(page, buf)) {
 			perror("HMM_DMIRROR_READ_UNLOCKED");
 			return 1;
 		}
 	}
-	return reap_stay(mem, LEN, read_page);
+	return reap_stay(mem, len, read_page);
 }
