@@ -11,7 +11,7 @@ import time
 
 import prove
 import series
-from build import CONFIGS, Config, X86_64, build, tools
+from build import ARM64, CONFIGS, Config, X86_64, build, tools
 from common import Failure, PROJECT, arguments, main, output
 from docs import rustdoc
 from objcode import CORE, PROBE, calls, debugging, listing, nothing_left, probe_functions
@@ -30,7 +30,7 @@ NO_ATOMIC_SLEEP = """\
 """
 TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 
-# Everything on, and then one thing off at a time.
+# Everything on, then one thing off at a time, and another architecture.
 BUILDS = {
     "check-warnings": Config("um", ["common"], NO_DOCTESTS + TWINS, 30),
     "check-no-mmu-notifier": Config("um", ["common"], NO_DOCTESTS + """\
@@ -64,6 +64,7 @@ CONFIG_NR_CPUS=1
 # CONFIG_RUST_DEBUG_ASSERTIONS is not set
 CONFIG_RUST_INLINE_HELPERS=y
 """, 75),
+    "check-arm64": Config("arm64", ARM64, NO_TESTS, 65),
 }
 CONFIGS.update(BUILDS)
 
@@ -120,7 +121,7 @@ def partial(name, *words):
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
         names = ["hmm", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier", "mmu_notifier_debug", "mmput_lockdep"))]
         core = [] if name == "check-no-mmu-notifier" else [CORE]
-        tests = [f"mm/{name}.o" for name in names] if words else []
+        tests = [f"mm/{name}.o" for name in names] if words or name == "check-arm64" else []
         build(tree, name, *words, *folders, *probe, *core, *tests)
     return check
 
