@@ -223,6 +223,23 @@ TEST_F(hmm, what_may_not_be_done_fails)
 				   data, 1));
 }
 
+#ifdef __aarch64__
+/* The C driver finds no memory there. */
+TEST_F(hmm, tagged_addresses)
+{
+	char *mem = (char *)((uintptr_t)self->mem | 5UL << 56);
+
+	memset(mem, 'a', self->len);
+	EXPECT_LE(0, command(self->fd, HMM_DMIRROR_READ, mem, self->data, PAGES));
+	EXPECT_TRUE(is_filled(self->data, 'a', self->len));
+	EXPECT_EQ(0, command(self->fd, HMM_DMIRROR_EXCLUSIVE, mem, self->data, PAGES));
+	EXPECT_EQ(-EPERM, command(self->fd, HMM_DMIRROR_CHECK_EXCLUSIVE, self->mem, NULL, PAGES));
+	memset(self->data, 'd', self->len);
+	EXPECT_LE(0, command(self->fd, HMM_DMIRROR_WRITE, mem, self->data, PAGES));
+	EXPECT_TRUE(is_filled(self->mem, 'd', self->len));
+}
+#endif
+
 /* The kernel has no map of it, and would oops. */
 TEST_F(hmm, exclusive_in_a_private_mapping_of_a_file)
 {

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -391,6 +392,35 @@ TEST_F(mirror, mirror_of_unmapped_memory)
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	EXPECT_EQ(0, mirror_read(self->fd, hole, &c, 1));
 }
+
+#ifdef __aarch64__
+/* The process may write what it likes into the upper byte of an address. */
+static void *tagged(void *addr)
+{
+	return (void *)((uintptr_t)addr | 5UL << 56);
+}
+
+TEST_F(mirror, tagged_addresses)
+{
+	char *mem = tagged(self->mem), c = 0;
+
+	/* Or the kernel writes to no buffer with a tag. */
+	ASSERT_EQ(0, prctl(PR_SET_TAGGED_ADDR_CTRL, PR_TAGGED_ADDR_ENABLE, 0, 0, 0));
+	ASSERT_EQ(0, mirror_map(self->fd, mem, self->len));
+	*mem = 'a';
+	ASSERT_EQ(0, mirror_read(self->fd, mem, tagged(&c), 1));
+	EXPECT_EQ('a', c);
+	ASSERT_EQ(0, mirror_write(self->fd, mem + self->page, "b", 1));
+	EXPECT_EQ('b', self->mem[self->page]);
+	ASSERT_EQ(0, mirror_prefetch(self->fd, mem, self->len));
+	EXPECT_EQ(8, mirror_stats(self->fd).pages);
+
+	/* The driver is called for the memory. */
+	ASSERT_EQ(0, munmap(self->mem, self->len));
+	EXPECT_EQ(0, mirror_stats(self->fd).pages);
+	EXPECT_ERRNO(EFAULT, mirror_read(self->fd, mem, &c, 1));
+}
+#endif
 
 /* All that a process can map, next to nothing of which is used. */
 TEST_F(mirror, huge_range)
