@@ -37,7 +37,7 @@ unload() {
 # A swap device in memory, if the kernel has that.
 swap_on() {
 	[ -e /proc/swaps ] || return 0
-	for module in zsmalloc lzo_compress zram; do
+	for module in zsmalloc lzo_compress lzo_decompress zram; do
 		[ ! -e /lib/modules/$module.ko ] || [ -e /sys/module/$module ] ||
 			insmod /lib/modules/$module.ko
 	done
