@@ -572,7 +572,7 @@ fn for_each_part(
 
 /// Enters pages into the table, and returns the number of pages that were looked up.
 fn enter<D: Device>(mut valid: Valid<'_, Inner<D>>) -> Result<usize> {
-    let looked_up = valid.looked_up;
+    let looked_up = valid.looked_up();
     let (mut table, entries) = valid.split();
 
     for (addr, entry) in entries {

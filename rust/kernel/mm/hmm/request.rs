@@ -441,11 +441,19 @@ pub struct Valid<'a, T: Operations> {
     guard: Guard<'a, T::State, T::Backend>,
     start: usize,
     slots: &'a [Slot],
-    /// The number of pages that were looked up, with repetitions.
-    pub(super) looked_up: usize,
+    looked_up: usize,
 }
 
 impl<T: Operations> Valid<'_, T> {
+    /// Returns the number of pages that were looked up.
+    ///
+    /// The number is larger than the request if an invalidation came in between, and the pages were
+    /// looked up again.
+    #[inline]
+    pub fn looked_up(&self) -> usize {
+        self.looked_up
+    }
+
     /// Returns the state of the lock, and the entries of the range with their addresses.
     ///
     /// The entries can only be used while the lock is held. Callers must store the pages in the

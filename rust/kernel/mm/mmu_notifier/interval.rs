@@ -198,6 +198,8 @@ use core::{
     }, //
 };
 
+#[cfg(CONFIG_HMM_MIRROR)]
+mod hmm;
 mod invalidation;
 pub use self::invalidation::{
     Invalidated,
@@ -592,28 +594,6 @@ impl<T: Operations> Notifier<T> {
     pub fn range(&self) -> ops::Range<usize> {
         // SAFETY: By the type invariant `inner` is registered.
         unsafe { bounds(self.inner.get()) }
-    }
-
-    /// Returns the C object.
-    #[cfg(CONFIG_HMM_MIRROR)]
-    #[inline]
-    pub(in crate::mm) fn as_raw(&self) -> *mut bindings::mmu_interval_notifier {
-        self.inner.get()
-    }
-
-    /// Continues a read of the address space that C code began.
-    ///
-    /// # Safety
-    ///
-    /// `seq` must come from `mmu_interval_read_begin()` for this notifier.
-    #[cfg(CONFIG_HMM_MIRROR)]
-    #[inline]
-    pub(in crate::mm) unsafe fn seq_from_raw(&self, seq: usize) -> Seq<'_, T> {
-        // INVARIANT: By the caller's contract.
-        Seq {
-            notifier: self,
-            seq,
-        }
     }
 
     /// Begins to read the address space.

@@ -160,15 +160,6 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Returns on whose behalf the range is invalidated, for the events that have an owner.
-    #[inline]
-    pub(super) fn owner(&self) -> Option<Owner> {
-        match self.event() {
-            Event::Migrate(owner) | Event::Exclusive(owner) => Some(owner),
-            _ => None,
-        }
-    }
-
     /// Returns whether the caller can wait.
     ///
     /// Equivalent to the C function `mmu_notifier_range_blockable()`.

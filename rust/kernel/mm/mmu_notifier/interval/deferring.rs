@@ -395,12 +395,11 @@ impl<T: Operations<Refusal = WouldBlock>> DeferringNotifier<T> {
             return true;
         }
 
-        // SAFETY: By the caller's contract `pending.notifier()` is the `notifier` of a `Self`,
+        // SAFETY: By the caller's contract `pending.notifier` is the `notifier` of a `Self`,
         // whose fields are initialized before it is registered, and to which there are only shared
         // references until it is removed.
-        let deferral = unsafe {
-            &(*container_of!(ptr::from_ref(pending.notifier()), Self, notifier)).deferral
-        };
+        let deferral =
+            unsafe { &(*container_of!(ptr::from_ref(pending.notifier), Self, notifier)).deferral };
         let range = pending.range();
         if !deferral.is_outstanding(&range) && pending.try_invalidate() {
             return true;

@@ -225,7 +225,7 @@ impl<'op, T: Operations> Deref for TryInvalidation<'op, T> {
 /// `notifier` is registered, or is being registered, and the core is calling it for `range` with
 /// the sequence number `seq`.
 pub struct Pending<'op, T: Operations> {
-    notifier: &'op Notifier<T>,
+    pub(super) notifier: &'op Notifier<T>,
     range: Range<'op>,
     seq: usize,
     _invariant: PhantomData<fn(&'op ()) -> &'op ()>,
@@ -293,9 +293,10 @@ impl<'op, T: Operations> Pending<'op, T> {
     /// Returns whether the driver caused the invalidation.
     #[inline]
     pub(super) fn is_own(&self) -> bool {
-        self.range
-            .owner()
-            .is_some_and(|owner| self.notifier.data.is_own(owner))
+        match self.event() {
+            Event::Migrate(owner) | Event::Exclusive(owner) => self.notifier.data.is_own(owner),
+            _ => false,
+        }
     }
 
     /// Returns the invalidated part of the notifier's range.
@@ -307,12 +308,6 @@ impl<'op, T: Operations> Pending<'op, T> {
             range: self.range,
             _invariant: PhantomData,
         }
-    }
-
-    /// Returns the notifier.
-    #[inline]
-    pub(super) fn notifier(&self) -> &'op Notifier<T> {
-        self.notifier
     }
 
     /// Calls the driver for an invalidation that may wait.
