@@ -169,7 +169,8 @@ def versions(tree):
 
     numbers = re.findall(r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", (tree.src / "Makefile").read_text(), re.M)
     return ", ".join([f"Linux {'.'.join(numbers)}", version("/usr/bin/rustc", "--version"),
-                      version("clang", "--version"), version(bindgen(), "--version"), version(guest.ARCHITECTURES["x86_64"].qemu[0], "--version")])
+                      version("clang", "--version"), version(bindgen(), "--version"),
+                      version(guest.ARCHITECTURES["x86_64"].qemu[0], "--version")])
 
 
 def run(pattern):

@@ -10,10 +10,11 @@ from common import PROJECT, output
 FRAME = re.compile(r"(?<!\? )(?<![\w.$])(?P<rip>RIP: \w+:|pc : )?(?P<function>[\w.$]+)\+0x(?P<offset>[0-9a-f]+)/0x[0-9a-f]+ \[(?P<module>\w+)")
 
 
-def place(tree, modules, text):
+def place(tree, modules, text, binutils=""):
     """The file and line of a driver in a report, "function [module]" without debug information, or None.
 
-    `modules` are the files of the driver by the name of the module.
+    `modules` are the files of the driver by the name of the module, and `binutils` the prefix of the names of the
+    tools for them.
     """
     # What is above the call trace are locks.
     traced = re.search(r"(Call [Tt]race:|RIP: |\bpc : )(.|\n)*", text)
@@ -23,9 +24,9 @@ def place(tree, modules, text):
             continue
         # The call is before the address to return to.
         offset = int(frame["offset"], 16) - (0 if frame["rip"] else 1)
-        # Without its size, to which the kernel adds the padding of a function of C. GNU's addr2line only knows one
-        # architecture.
-        result = output(["env", "LLVM=1", tree.src / "scripts/faddr2line", file, f"{frame['function']}+{offset:#x}"])
+        # Without its size, to which the kernel adds the padding of a function of C.
+        result = output(["env", f"CROSS_COMPILE={binutils}", tree.src / "scripts/faddr2line", file,
+                         f"{frame['function']}+{offset:#x}"])
         lines = re.findall(r"\bat (\S+:\d+)", result.stdout)
         own = [line.removeprefix(f"{tree.src}/").removeprefix(f"{PROJECT}/") for line in lines if not is_shared(line)]
         return own[0] if own else f"{readable(frame['function'])} [{frame['module']}]"

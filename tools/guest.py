@@ -16,17 +16,22 @@ from common import PROJECT, Progress, cache, environment, output
 
 @dataclasses.dataclass
 class Architecture:
-    """How a kernel is booted with QEMU: the program with the machine, the file, and its options."""
+    """How a kernel is booted with QEMU: the program with the machine, the file, and its options.
+
+    `binutils` is the prefix of the names of the tools for its files.
+    """
     qemu: list[str]
     image: str
     append: str
+    binutils: str = ""
 
 
 ARCHITECTURES = {
     # There is no ACPI.
     "x86_64": Architecture(["qemu-system-x86_64", "-bios", "qboot.rom"], "arch/x86/boot/bzImage",
                            "console=ttyS0 reboot=t"),
-    "arm64": Architecture(["qemu-system-aarch64", "-machine", "virt"], "arch/arm64/boot/Image", "console=ttyAMA0"),
+    "arm64": Architecture(["qemu-system-aarch64", "-machine", "virt"], "arch/arm64/boot/Image", "console=ttyAMA0",
+                          "aarch64-linux-gnu-"),
 }
 KVM = ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]

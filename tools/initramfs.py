@@ -86,8 +86,8 @@ def compile_program(tree, arch, folder, program, sources, flags, libraries=("-st
     folder.mkdir(exist_ok=True)
     selftests = tree.src / "tools/testing/selftests"
     # In tests/vm is a kselftest_harness.h that comes before theirs.
-    flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests, *target(arch),
-             *flags]
+    flags = ["-O2", "-Wall", "-pthread", f"-fmacro-prefix-map={PROJECT}/=", "-I", SCENARIOS, "-I", selftests,
+             *target(arch), *flags]
     objects = [folder / f"{source.stem}.o" for source in sources]
     steps = [["ccache", "clang", *flags, "-c", source, "-o", built] for source, built in zip(sources, objects)]
     linker = ["-fuse-ld=lld"] if target(arch) else []

@@ -37,10 +37,14 @@ REAPER = ["oom", "memcg", "mrelease", "mrelease-stopped", "mrelease-traced", "mr
 
 @dataclasses.dataclass
 class Driver:
-    """What is put before the reaper: the modules by their name, and the files that the guest is to have."""
+    """What is put before the reaper: the modules by their name, and the files that the guest is to have.
+
+    `binutils` is as for frames.place().
+    """
     name: str
     modules: dict
     files: dict
+    binutils: str = ""
 
 
 @dataclasses.dataclass
@@ -184,6 +188,7 @@ def build_modules(tree, config, folder, out):
 def prepare(tree, config, obj, folder, params):
     """Build the driver and the program of a folder."""
     out = tree.root / "reap" / f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}-{config}"
+    arch = kernel.CONFIGS[config].arch
     name = check_folder(folder, obj)
     modules = in_tree(obj)
     own = {name: modules[name]} if name else {}
@@ -199,8 +204,8 @@ def prepare(tree, config, obj, folder, params):
               if path.is_file() and path.suffix in (".sh", ".bin")}
     if (folder / "use.c").exists():
         flags = ["-D_GNU_SOURCE", "-I", EXAMPLES, "-I", folder, "-I", tree.src / "samples/rust", "-I", tree.src]
-        files["/driver/use"] = compile_program(tree, kernel.CONFIGS[config].arch, out, "use", [folder / "use.c"], flags)
-    return Driver(folder.name, modules | own, files)
+        files["/driver/use"] = compile_program(tree, arch, out, "use", [folder / "use.c"], flags)
+    return Driver(folder.name, modules | own, files, guest.ARCHITECTURES[arch].binutils)
 
 
 def words(text):
@@ -290,7 +295,7 @@ class Bench:
         texts = ["\n".join(report.lines) for report in log.reports(console)]
         # A panic is only what becomes of the first.
         texts = texts[:1] + [text for text in texts[1:] if not text.startswith("Kernel panic")]
-        return [(text, frames.place(self.tree, self.driver.modules, text)) for text in texts]
+        return [(text, frames.place(self.tree, self.driver.modules, text, self.driver.binutils)) for text in texts]
 
 
 def show(bench):

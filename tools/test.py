@@ -181,7 +181,8 @@ def reaped(table, tree, config):
                 reap.write_template(folder, name.removeprefix("template-"))
             bench = reap.put(tree, config, obj, folder, situations)
         wrong = [f"{row.situation}: {row.result()}" for row in bench.rows.values() if not is_expected(row, reported)]
-        table.row(f"reap-{name}{guest.suffix(config)}", Counts(len(bench.rows) - len(wrong), len(wrong)), time.monotonic() - start,
+        counts = Counts(len(bench.rows) - len(wrong), len(wrong))
+        table.row(f"reap-{name}{guest.suffix(config)}", counts, time.monotonic() - start,
                   "\n".join([*wrong, f"logs: {bench.folder}"]))
 
 
