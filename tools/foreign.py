@@ -6,12 +6,13 @@ from guest import SCENARIOS
 from initramfs import compile_program, libraries, of_this_machine
 
 FOLDER = PROJECT / "tests/foreign"
-# The tests in tools/testing/selftests/mm that change memory of their own, and take less than a minute.
+# The tests in tools/testing/selftests/mm that change memory of their own, take less than a minute, and have the same
+# results each time. For example, uffd-wp-mremap skips a part if a page could not be swapped out.
 SELFTESTS = ["cow", "droppable", "guard-regions", "gup_longterm", "hugetlb-madvise", "madv_populate", "merge",
              "mkdirty", "mlock2-tests", "mremap_dontunmap", "mremap_test", "pagemap_ioctl", "prctl_thp_disable",
-             "process_madv", "split_huge_page_test", "uffd-wp-mremap"]
-# Their further sources.
-COMMON = ["vm_util", "hugepage_settings", "uffd-common"]
+             "process_madv", "split_huge_page_test"]
+# Their other sources.
+COMMON = ["vm_util", "hugepage_settings"]
 
 
 def attach(tree):
