@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a use.c for `make reap` calls once its device uses memory of the process.
+ * Functions for a use.c of `make reap`, whose device uses memory of the process.
  */
 #ifndef REAP_H
 #define REAP_H
@@ -10,22 +10,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "page.h"
+
 /* The size of a page, which is not always 4 KiB, and the largest that it can be. */
-#define REAP_PAGE ((size_t)sysconf(_SC_PAGESIZE))
-#define REAP_MAX_PAGE 65536
+#define REAP_PAGE ((size_t)page_size())
+#define REAP_MAX_PAGE MAX_PAGE
 
 /* As much memory as all situations need: at least a huge page. */
 static inline size_t reap_len(void)
 {
-	size_t len = 8UL << 20, huge = 0;
-	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "r");
+	size_t len = 8UL << 20, huge = huge_page_size();
 
-	if (file) {
-		if (fscanf(file, "%zu", &huge) == 1 && huge > len)
-			len = huge;
-		fclose(file);
-	}
-	return len;
+	return huge > len ? huge : len;
 }
 
 /*
@@ -54,7 +50,7 @@ static inline const char *reap_compare(char *page, reap_read *read)
  * bench ends it.
  *
  * With @read, which may be NULL, the bench has pages compared after each change:
- * what the device has must be what the process has, or nothing.
+ * the device must have the same bytes as the process, or none.
  */
 static inline int reap_stay(void *mem, size_t len, reap_read *read)
 {
