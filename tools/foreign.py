@@ -3,7 +3,7 @@
 
 from common import Failure, PROJECT, output
 from guest import SCENARIOS
-from initramfs import compile_program, libraries, of_this_machine
+from initramfs import compile_program, libraries, with_libraries
 
 FOLDER = PROJECT / "tests/foreign"
 # The tests in tools/testing/selftests/mm that change memory of their own, take less than a minute, and have the same
@@ -43,4 +43,4 @@ def selftests(tree):
 def files(tree):
     """Return {path in the guest: file} of everything that the scenarios in tests/foreign need."""
     scripts = {f"/tests/{script.name}": script.relative_to(PROJECT) for script in FOLDER.glob("*.sh")}
-    return scripts | attach(tree) | of_this_machine("/usr/bin/stress-ng") | selftests(tree)
+    return scripts | attach(tree) | with_libraries("/usr/bin/stress-ng") | selftests(tree)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compile the programs of a guest, and pack them into an initramfs."""
 
-import glob
 import pathlib
 import re
 import shlex
@@ -73,12 +72,11 @@ def libraries(programs):
     return {path: pathlib.Path(path) for path in linked}
 
 
-def of_this_machine(pattern):
-    """Return {path in the guest: file} of the files of this machine that match, and of their libraries."""
-    files = {path: pathlib.Path(path) for path in glob.glob(pattern)}
-    if not files:
-        raise Failure(f"there is no {pattern} on this machine: install its package")
-    return files | libraries(files)
+def with_libraries(program):
+    """Return {path in the guest: file} of a program of this machine, and of its libraries."""
+    if not pathlib.Path(program).exists():
+        raise Failure(f"there is no {program} on this machine: run tools/setup")
+    return {program: pathlib.Path(program)} | libraries([program])
 
 
 def compile_program(tree, arch, folder, program, sources, flags, libraries=("-static",)):
