@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which calls are made in a non-blocking section: those between `non_block_start()` and `non_block_end()`.
 //!
-//! Both change a counter of the task, and the changes are what is looked for, in C and in Rust. A function that begins a
+//! Both change a counter of the task. The search is for these changes, in C and in Rust. A function that begins a
 //! section and returns in it, as `NonBlockGuard::new()` does, begins one in its callers.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -44,8 +44,8 @@ impl Depths {
     /// Returns the depths after `by` sections have begun, or whether they are too many.
     fn after(self, by: i32) -> Result<Depths, ()> {
         let depths = match by {
-            0.. => Depths(self.0 << by),
-            _ => Depths(self.0 >> -by),
+            0.. => Depths(self.0.checked_shl(by.unsigned_abs()).unwrap_or(0)),
+            _ => Depths(self.0.checked_shr(by.unsigned_abs()).unwrap_or(0)),
         };
         let lost = depths.0.count_ones() != self.0.count_ones();
         if lost || depths.0 & !Depths::ALL.0 != 0 {
@@ -65,7 +65,7 @@ impl Depths {
     }
 }
 
-/// What is known of a function that changes the counter, or calls one that does.
+/// Facts about a function that changes the counter, or calls such a function.
 struct Summary {
     section: Section,
     /// The sections that it has begun for its callers when it returns. A negative number is of those that it has ended.
@@ -138,7 +138,7 @@ fn counter(program: &Program) -> Option<KeyId> {
     keys.next()
 }
 
-/// Returns what is added to a field, if `value` is the sum of the field and a constant.
+/// Returns the constant, if `value` is the sum of the field and a constant.
 fn change(function: &Function, value: Value, field: KeyId) -> Option<i32> {
     let Value::Inst(sum) = value else {
         return None;
@@ -241,4 +241,22 @@ fn summary(
         }
     };
     Summary { section, begun }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depths_are_not_lost() {
+        let depth = DEPTH as i32;
+        assert_eq!(Depths::NONE.after(depth).unwrap().only(), Some(depth));
+        assert_eq!(Depths::NONE.after(-depth).unwrap().only(), Some(-depth));
+        // By as many bits as a number has, too.
+        for by in [depth + 1, 32, 40, i32::MAX] {
+            assert_eq!(Depths::NONE.after(by), Err(()));
+            assert_eq!(Depths::NONE.after(-by), Err(()));
+        }
+        assert_eq!(Depths::NONE.after(i32::MIN), Err(()));
+    }
 }
