@@ -16,7 +16,7 @@ def place(tree, modules, text, binutils=""):
     `modules` are the files of the driver by the name of the module, and `binutils` the prefix of the names of the
     tools for them.
     """
-    # What is above the call trace are locks.
+    # Above the call trace are locks.
     traced = re.search(r"(Call [Tt]race:|RIP: |\bpc : )(.|\n)*", text)
     for frame in FRAME.finditer(traced[0] if traced else text):
         file = modules.get(frame["module"])

@@ -24,7 +24,7 @@ from tree import Tree, patched_paths, patches, prepared, project_files, sync, un
 
 OUT = PROJECT / "series"
 
-# The longest diff of a mail, in lines: nobody reviews more at once.
+# The longest diff of a mail, in lines, as a limit for a review.
 LIMIT = 1500
 
 

@@ -160,7 +160,7 @@ def scenario(table, tree, name, run):
     print("".join(f"    {line}\n" for line in re.findall(r"^# \| (.*)$", text, re.M)), end="", flush=True)
 
 
-# What `make reap` is tried with: the situations, None for all, and where the kernel has to report the driver.
+# The examples for `make reap`: the situations, None for all, and the place at which the kernel has to report the driver.
 REAPED = {
     "rust_mmu_mirror": (None, None),
     "careless": (["munmap", "mrelease"], "tests/reap/careless/careless.c:"),
@@ -225,6 +225,5 @@ if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("suites", nargs="?", default="all", choices=["all", "fast", "arm64", "kasan", "rt"],
                         help="all: the default, without the last three; fast: only user-mode Linux; arm64: in a guest of "
-                             "arm64; kasan: in a guest with KASAN; rt: in a guest with "
-                             "PREEMPT_RT")
+                             "arm64; kasan: in a guest with KASAN; rt: in a guest with PREEMPT_RT")
     main(run, parser)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # memory: 1G
 #
-# stress-ng, which nobody here wrote: each stressor must end as well with a
+# stress-ng, which knows no drivers: each stressor must end as well with a
 # device attached to each of its processes as without. See attach.c.
 
 . ./helpers.inc

@@ -37,7 +37,7 @@ extern "C" {
     fn nowhere();
 }
 
-/// What a driver implements.
+/// The trait that a driver implements.
 trait Operations {
     fn invalidate(&self);
     fn try_invalidate(&self) -> bool;
@@ -192,7 +192,7 @@ pub mod nonblock {
 
 use nonblock::{non_block, NonBlockGuard};
 
-/// Functions whose signature promises that they do not sleep, though nobody calls them.
+/// Functions whose signature promises that they do not sleep, even if there is no caller.
 #[no_mangle]
 pub fn p_guard_locks(value: &u8, _nb: &NonBlockGuard) {
     lock(value);
@@ -218,7 +218,7 @@ impl Promise {
     }
 }
 
-/// Closures: what is in one is in the section, and what is around it is not.
+/// Closures: the code of a closure is in the section, and the code around it is not.
 #[no_mangle]
 pub fn p_closure(value: &u8) {
     non_block(|_nb| lock(value));

@@ -29,7 +29,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/prove");
 /// The parts of the analysis that a control can need.
 const RULES: [&str; 4] = ["values", "objects", "fields", "kcfi"];
 
-/// A verdict in short: `PROVED`, or the name of the last function or what could not be followed.
+/// A verdict in short: `PROVED`, or the name of the last function, or the call that could not be followed.
 type Verdicts = Vec<(String, &'static str, String)>;
 
 fn program(paths: &[PathBuf]) -> Program {
@@ -296,7 +296,7 @@ fn sleeps_on_paths_are_found() {
     assert!(outcome.roots >= 20 && outcome.places >= 150, "{text}");
 }
 
-/// What is kept of an object is what was read, until the object changes.
+/// The cache returns an object as it was read, until the object changes.
 #[test]
 fn objects_are_kept() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");

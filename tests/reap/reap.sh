@@ -80,7 +80,7 @@ put() {
 	[ $error = 0 ] && [ $left = no ] && ! reported
 }
 
-# What is killed for memory is never one of us.
+# The OOM killer must not kill the bench.
 echo -1000 >/proc/$$/oom_score_adj
 # Off by default where there is less memory.
 echo madvise >/sys/kernel/mm/transparent_hugepage/enabled

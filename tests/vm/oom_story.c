@@ -58,12 +58,12 @@ static struct {
 } *shared;
 
 /*
- * The kilobytes that the victim has given back: what would be in use with its
- * memory, and is not. Before the victim was there, @before were in use. The hog
- * has its own since.
+ * The kilobytes that the victim has given back. Before the victim was there,
+ * @before were in use. With the victim's memory and the hog's, more would be in
+ * use now.
  *
- * To measure what is in use when there is no memory does not work: this may
- * wait until the reaper is done.
+ * It is not the difference to the time of the kill. When there is no memory, to
+ * read /proc/meminfo may wait until the reaper is done.
  */
 static long freed_kb(const char *cgroup, long before, pid_t hog)
 {

@@ -15,8 +15,8 @@
 static int device;
 
 /*
- * Reads a page through the device. This is optional: with NULL below, what the
- * device has is not compared with what the process has.
+ * Reads a page through the device. This is optional: with NULL below, the
+ * memory of the device is not compared with that of the process.
  */
 static int read_page(void *page, void *buf)
 {

@@ -3,7 +3,7 @@
 
 use crate::ir::*;
 
-/// What a piece of inline assembly may call.
+/// The functions that a piece of inline assembly may call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Calls {
     /// These functions, perhaps none.
@@ -12,7 +12,7 @@ pub enum Calls {
     Unknown,
 }
 
-/// Returns what the inline assembly of a call may call: each function that its text or its arguments name.
+/// Returns the functions that the text or the arguments of inline assembly name.
 pub fn inline_calls(program: &Program, text: &str, args: &[Value]) -> Calls {
     let mut functions = vec![];
     for arg in args {

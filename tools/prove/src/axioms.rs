@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is assumed, and not proved: one line for each, with its reason.
+//! Assumptions, which are not proved: one line for each, with its reason.
 //!
 //! ```text
 //! edge CALLER CALLEE    # the call does not happen, or does not sleep

@@ -17,7 +17,7 @@ use crate::ir::*;
 
 pub struct Cache {
     folder: PathBuf,
-    /// A digest of what all objects depend on.
+    /// A digest of the inputs that all objects have in common.
     common: u64,
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Executes functions with numbers that are drawn at random, to test the analysis: what runs here must be possible there.
+//! Executes functions with numbers that are drawn at random, to test the analysis: each run must be one of its paths.
 //!
-//! What is not known is drawn when it is needed, and then kept: arguments, memory, results of assembly. What is known of the
-//! arguments of a root holds. A run ends at a sleep, at a fault, and where the C standard has no more to say.
+//! Unknown arguments, memory and results of assembly are drawn on first use, and then kept. The facts about the arguments
+//! of a root hold. A run ends at a sleep, at a fault, and where the C standard has no more to say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{interpret::Contents, ir::*, search::Search, value::Abstract};
 
@@ -69,7 +69,7 @@ struct Ended;
 struct Variable {
     start: u64,
     size: u64,
-    /// Whether only stores that are seen have written to it: what it holds otherwise is not defined.
+    /// Whether only stores of this run have written to it. All other bytes are undefined.
     seen: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Run<'s, 'p> {
     random: &'s mut Random,
     memory: HashMap<u64, u8>,
     variables: Vec<Variable>,
-    symbols: HashMap<SymId, ()>,
+    symbols: HashSet<SymId>,
     steps: u32,
     /// The instructions that ran, in this order: each once.
     pub trace: Vec<(SymId, u32)>,
@@ -89,7 +89,7 @@ pub struct Run<'s, 'p> {
 }
 
 impl<'s, 'p> Run<'s, 'p> {
-    /// Runs a root. `args` are what is known of its arguments.
+    /// Runs a root. `args` are the facts about its arguments.
     pub fn new(
         search: &'s Search<'p>,
         random: &'s mut Random,
@@ -102,7 +102,7 @@ impl<'s, 'p> Run<'s, 'p> {
             random,
             memory: HashMap::new(),
             variables: vec![],
-            symbols: HashMap::new(),
+            symbols: HashSet::new(),
             steps: 0,
             trace: vec![],
             slept: false,
@@ -154,9 +154,9 @@ impl<'s, 'p> Run<'s, 'p> {
         (number < self.program.symbols.len() as u64).then_some((number as SymId, offset as i64))
     }
 
-    /// Puts what a constant has into memory.
+    /// Puts the contents of a constant into memory.
     fn constant(&mut self, symbol: SymId) {
-        if self.symbols.insert(symbol, ()).is_some() {
+        if !self.symbols.insert(symbol) {
             return;
         }
         let program = self.program;
@@ -217,7 +217,7 @@ impl<'s, 'p> Run<'s, 'p> {
         Ok(value & mask(width))
     }
 
-    /// Forgets what a variable holds: something that is not followed may have written to it.
+    /// Forgets the contents of a variable, to which code that is not executed may have written.
     fn forget(&mut self, address: u64) {
         if let Some(variable) = self.variable(address) {
             variable.seen = false;
@@ -478,7 +478,7 @@ impl<'s, 'p> Run<'s, 'p> {
         Ok(None)
     }
 
-    /// Does what an intrinsic does, if it is one that is known.
+    /// Executes an intrinsic, if it is known.
     fn intrinsic(&mut self, name: &str, args: &[u64]) -> Result<Option<Option<u64>>, Ended> {
         if [
             "llvm.lifetime.",

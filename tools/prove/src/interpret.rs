@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Interprets a function with what is known of its arguments: which of its blocks can run, and with which values.
+//! Interprets a function with facts about its arguments: which of its blocks can run, and with which values.
 
 use std::{
     cell::RefCell,
@@ -22,13 +22,13 @@ const SIZE: usize = 600;
 /// After so many rounds nothing is known any more.
 const ROUNDS: usize = 60;
 
-/// How many steps from a condition, or a value, are looked at to see what a branch says of it.
+/// The number of steps from a condition, or a value, in which a branch is found to restrict it.
 const REFINEMENT: u32 = 4;
 
-/// What is known of an object in memory: by offset, a width and a value.
+/// Facts about an object in memory: by offset, a width and a value.
 pub type Contents = BTreeMap<i64, (u8, Abstract)>;
 
-/// What is used of the analysis: all of it, except to measure what each part is worth.
+/// The parts of the analysis that are used: all, except to measure the effect of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Precision {
     /// Values of arguments, results and branches.
@@ -105,7 +105,7 @@ impl<'p> Interpreter<'p> {
             })
     }
 
-    /// Returns what is known of an object.
+    /// Returns the facts about an object.
     pub fn contents(&self, object: ObjectId) -> Contents {
         self.objects.borrow()[object as usize].clone()
     }
@@ -124,7 +124,7 @@ impl<'p> Interpreter<'p> {
         stack
     }
 
-    /// Returns whether nobody but the function itself writes to a variable on its stack.
+    /// Returns whether only the function itself writes to a variable on its stack.
     fn is_unwritten(&self, run: &Run<'_>, variable: u32) -> bool {
         let key = (run.symbol, variable);
         if let Some(known) = self.unwritten.borrow().get(&key) {
@@ -196,7 +196,7 @@ impl<'p> Interpreter<'p> {
         run
     }
 
-    /// Returns what a call returns.
+    /// Returns the result of a call.
     fn result(&self, callee: SymId, args: Vec<Abstract>, depth: u32) -> Abstract {
         let callee = self.program.resolve(callee);
         let Some(function) = self.program.function(callee) else {
@@ -209,7 +209,7 @@ impl<'p> Interpreter<'p> {
         if let Some(result) = self.results.borrow().get(&key) {
             return *result;
         }
-        // What a recursive call returns is not known.
+        // The result of a recursive call is not known.
         self.results.borrow_mut().insert(key.clone(), Abstract::Top);
         let run = self.run_at(callee, &key.1, depth + 1, None);
         let mut result = Abstract::Bottom;
@@ -343,7 +343,7 @@ impl<'p> Run<'p> {
         self.edges.contains(&(from, to))
     }
 
-    /// Returns what is known of a value, wherever it is used.
+    /// Returns the facts about a value that hold at each use.
     pub fn value(&self, value: Value, interpreter: &Interpreter<'p>) -> Abstract {
         match value {
             Value::Inst(inst) => self.values[inst as usize],
@@ -365,8 +365,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Returns what is known of a value in a block: also what the branches say without which the
-    /// block is not reached.
+    /// Returns the facts about a value in a block, with those from the branches that lead to the
+    /// block.
     pub fn value_in(&self, value: Value, block: u32, interpreter: &Interpreter<'p>) -> Abstract {
         self.refined(value, block, interpreter, REFINEMENT)
     }
@@ -418,7 +418,7 @@ impl<'p> Run<'p> {
         known
     }
 
-    /// Returns what a value is if a branch goes from one block to another.
+    /// Returns the value after a branch from one block to another.
     fn implied_by_edge(&self, value: Value, from: u32, to: u32) -> Option<Abstract> {
         match &self.function.blocks[from as usize].end {
             End::Branch(condition, yes, no) if yes != no => {
@@ -435,7 +435,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Returns what `value` is if `condition` is true, or false.
+    /// Returns the range of `value` if `condition` is `truth`.
     fn implied(&self, condition: Value, truth: bool, value: Value, depth: u32) -> Option<Abstract> {
         if condition == value {
             return Some(Abstract::int(1, truth.into()));
@@ -576,7 +576,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Returns the variable on the stack that a value points into, and the offset, if nobody else writes to it.
+    /// Returns the variable on the stack that a value points into, and the offset, if no other function writes to it.
     fn known_variable(&self, interpreter: &Interpreter<'p>, value: Value) -> Option<(u32, i64)> {
         let (variable, offset) = self
             .stack
@@ -587,7 +587,7 @@ impl<'p> Run<'p> {
             .then_some((variable, offset))
     }
 
-    /// Returns what is in a variable on the stack: what any store that may have run put there.
+    /// Returns the contents of a variable on the stack, from all stores that may have run.
     fn contents_at(
         &self,
         interpreter: &Interpreter<'p>,
@@ -619,7 +619,7 @@ impl<'p> Run<'p> {
         result
     }
 
-    /// Returns an argument of a call in a block: the contents of what it points at, if that is a variable on the stack.
+    /// Returns an argument of a call in a block: the contents of the variable on the stack that it points at, if it does.
     pub fn argument(&self, interpreter: &Interpreter<'p>, value: Value, block: u32) -> Abstract {
         if let Some((variable, offset)) = self.known_variable(interpreter, value) {
             let places: HashSet<(i64, u8)> = (self.stack.cells(variable).iter())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The program that is judged: what the analysis needs of LLVM's IR, and no more.
+//! The program that is judged: the part of LLVM's IR that the analysis needs.
 //!
 //! An [`Object`] is one file, and its symbols are numbered by themselves. [`crate::link`] makes one [`Program`] of all.
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Proves that a function of the kernel cannot sleep, on the bitcode that it was compiled to.
 //!
-//! Documentation/mm/rust-nonblock-prove.rst has what is proved, and what is not.
+//! Documentation/mm/rust-nonblock-prove.rst explains the claims, and their limits.
 //!
 //! ```text
 //! load, llvm   a file of bitcode    -> an object
@@ -9,13 +9,13 @@
 //! assembly     a file of assembly   -> an object
 //! link         objects              -> a program
 //! targets      which functions an indirect call may call
-//! value        what is known of a value
-//! stack, readonly  what is known of variables whose address is passed
+//! value        facts about a value
+//! stack, readonly  facts about variables whose address is passed
 //! interpret    which blocks of a function can run, given its arguments
-//! static_calls what a static call may call
+//! static_calls the targets of a static call
 //! relevance    which arguments matter
 //! sections     which calls are made in a non-blocking section
-//! search       from a root to a sleep, or to what cannot be followed
+//! search       from a root to a sleep, or to a call that cannot be followed
 //! roots, axioms, names, output
 //! execute, mutate  whether sleeps on paths that were executed are found
 //! ```

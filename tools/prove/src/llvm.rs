@@ -231,7 +231,7 @@ extern "C" fn ignore(_diagnostic: Raw, _data: Raw) {}
 ///
 /// # Safety
 ///
-/// `message` is null or a string that nobody else frees.
+/// `message` is null or a string that no other code frees.
 unsafe fn take(message: *mut c_char, dispose: unsafe extern "C" fn(*mut c_char)) -> String {
     if message.is_null() {
         return "no reason given".into();
@@ -290,7 +290,7 @@ impl Module {
         Ok(module)
     }
 
-    /// Runs `passes`, in the syntax of `opt -passes`. Nobody has a value, which might go away.
+    /// Runs `passes`, in the syntax of `opt -passes`. There are no values of the module, which might go away.
     pub fn run(&mut self, passes: &str) -> Result<(), String> {
         let passes = CString::new(passes).map_err(|error| error.to_string())?;
         // SAFETY: The module is live, and nobody has a value of it. Our passes need no target.
@@ -396,7 +396,7 @@ impl<'m> Val<'m> {
         Self::new(module, raw).expect("LLVM has this value")
     }
 
-    /// Returns what identifies the value.
+    /// Returns a number that identifies the value.
     pub fn id(self) -> usize {
         self.raw.as_ptr() as usize
     }
@@ -479,7 +479,7 @@ impl<'m> Val<'m> {
         unsafe { LLVMIsGlobalConstant(self.ptr()) != 0 }
     }
 
-    /// Returns the type of what a variable holds.
+    /// Returns the type of the contents of a variable.
     pub fn value_type(self) -> Type<'m> {
         // SAFETY: It is a global value.
         Type::new(self.module, unsafe { LLVMGlobalGetValueType(self.ptr()) })

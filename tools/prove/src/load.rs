@@ -207,7 +207,7 @@ impl Loader {
         key
     }
 
-    /// Returns what a constant is, or `Unknown`.
+    /// Returns the value of a constant, or `Unknown`.
     fn constant(&self, value: Val<'_>) -> Value {
         match value.kind() {
             kind::CONST_INT => value
@@ -279,7 +279,7 @@ impl Loader {
         self.intern(format!("@{}{of}", global.name()))
     }
 
-    /// Returns the key of what a pointer points at.
+    /// Returns the key of the field that a pointer points at.
     fn key(&mut self, pointer: Val<'_>) -> KeyId {
         match pointer.kind() {
             kind::GLOBAL => {
@@ -674,7 +674,7 @@ impl Loader {
     }
 }
 
-/// The numbers of what is in a function.
+/// The numbers of the values and blocks of a function.
 #[derive(Default)]
 struct Body {
     values: HashMap<usize, Value>,

@@ -35,7 +35,7 @@ const GFP_KERNEL: u64 = 0xcc0;
 /// Each root is executed so many times.
 const RUNS: usize = 40;
 
-/// What was found.
+/// The result of all mutations.
 pub struct Outcome {
     /// The roots that are proved, and have a path to put something on.
     pub roots: usize,

@@ -6,14 +6,14 @@ use crate::{
     search::{Report, Step, Verdict},
 };
 
-/// A root and what was found.
+/// A root and its verdict.
 pub struct Judged {
     pub function: String,
     pub callback: String,
     /// Where the function is from.
     pub file: String,
     pub report: Report,
-    /// What a second look found, such as that there is no alarm for a given event.
+    /// The result of a second search, for example no alarm for a given event.
     pub note: String,
     pub seconds: f64,
 }
@@ -42,7 +42,7 @@ fn line(step: &Step) -> String {
     format!("{place}{arrow}{}{args}", step.function)
 }
 
-/// Returns the row of a root, and below it the way to what was found.
+/// Returns the row of a root, and below it the chain of calls.
 pub fn row(judged: &Judged, width: usize) -> String {
     let mut text = format!(
         "  {:<8}  {:<width$}  {}",
@@ -68,7 +68,7 @@ pub fn row(judged: &Judged, width: usize) -> String {
     text
 }
 
-/// Returns what became of the sleeps that were put on paths of proved roots.
+/// Returns the result of sleeps on paths of proved roots.
 pub fn mutants(outcome: &Outcome, count: usize, seed: u64) -> String {
     let mut text = format!(
         "{} proved callbacks, executed: {} instructions of {} functions\n\
@@ -143,7 +143,7 @@ pub fn json(all: &[Judged], axioms: &[String]) -> String {
     )
 }
 
-/// Returns the alarms, and as warnings what is not proved, as SARIF 2.1.0.
+/// Returns the alarms, and the unproved roots as warnings, as SARIF 2.1.0.
 pub fn sarif(all: &[Judged]) -> String {
     let result = |judged: &Judged| {
         let (chain, level, text) = match &judged.report.verdict {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which parameters matter: those on which a branch or the target of a call may depend, here or in what is called.
+//! Which parameters matter: those on which a branch or the target of a call may depend, here or in a callee.
 //!
 //! A function is looked at once for each set of arguments, so arguments that make no difference are left out.
 
@@ -58,7 +58,7 @@ impl Relevance {
     }
 }
 
-/// Who uses what in a function.
+/// The uses of each value in a function.
 struct Uses {
     of_inst: Vec<Vec<u32>>,
     of_arg: Vec<Vec<u32>>,
@@ -80,7 +80,7 @@ impl Uses {
                 _ => {}
             });
             if let Op::Store(_, Value::Inst(pointer), _) = inst.op {
-                // What is stored in a variable on the stack is used by what reads the variable.
+                // A value that is stored in a variable on the stack is used where the variable is read.
                 uses.of_inst[index].push(pointer);
                 if let Op::Offset {
                     base: Value::Inst(base),

@@ -80,7 +80,7 @@ pub const RANGE_BLOCKABLE: u64 = 1;
 /// A function that must not sleep.
 pub struct Root {
     pub symbol: SymId,
-    /// The name of the callback, or what else makes it a root.
+    /// The name of the callback, or another reason for which it is a root.
     pub kind: &'static str,
     /// The argument that is a range, if the function is a callback that has one.
     pub range: Option<usize>,

@@ -54,7 +54,7 @@ pub struct Step {
     /// Where the function before this one calls it.
     pub place: Option<Place>,
     pub indirect: bool,
-    /// What is known of the arguments that matter.
+    /// The facts about the arguments that matter.
     pub args: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ pub struct Search<'p> {
     relevance: Relevance,
     names: &'p Names,
     static_calls: StaticCalls,
-    /// What has been found for the calls of a function, by instruction.
+    /// The targets of the calls of a function, by instruction.
     indirect: RefCell<HashMap<Site, Rc<Vec<SymId>>>>,
     asm: RefCell<HashMap<Site, Rc<Calls>>>,
 }
@@ -108,7 +108,7 @@ struct Node {
     indirect: bool,
 }
 
-/// What has been seen on the way from one root.
+/// The functions and calls on the way from one root.
 #[derive(Default)]
 struct State {
     nodes: Vec<Node>,
@@ -148,7 +148,7 @@ impl<'p> Search<'p> {
     }
 
     /// Looks for a way from a function to a sleep: from all of it, or from a section of it. With `explain` also returns
-    /// what is known in a function of that name.
+    /// the facts in a function of that name.
     pub fn root(
         &self,
         symbol: SymId,
@@ -249,7 +249,7 @@ impl<'p> Search<'p> {
         chain
     }
 
-    /// Shows what is known of arguments.
+    /// Returns the facts about arguments as text.
     fn show(&self, args: &[Abstract]) -> Vec<String> {
         let show = |(index, value): (usize, &Abstract)| {
             let text = match value {

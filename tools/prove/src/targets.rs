@@ -18,12 +18,12 @@ enum Node {
     /// A parameter of every function of a kCFI type.
     ParamOf(u32, u32),
     Return(SymId),
-    /// What may be found in any field: functions in initializers without types, and in Rust's memory.
+    /// Functions that any field may hold: those of initializers without types, and of Rust's memory.
     Anywhere,
 }
 
-/// Functions with a variable number of arguments, of which they print what they are given: a function
-/// that is printed by `%pS` is not called.
+/// Functions with a variable number of arguments, which they print: a function that is printed by
+/// `%pS` is not called.
 const PRINTERS: [&str; 12] = [
     "_printk",
     "_printk_deferred",
@@ -53,7 +53,7 @@ enum Source {
     Node(Node),
 }
 
-/// Which of the two filters are used: both, except to measure what each is worth.
+/// Which of the two filters are used: both, except to measure the effect of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Filters {
     pub fields: bool,
@@ -261,7 +261,7 @@ impl Targets {
                                 let target = &program.symbols[callee as usize];
                                 let lifetime =
                                     target.intrinsic && target.name.starts_with("llvm.lifetime");
-                                // What static calls call is found by itself, in static_calls.
+                                // static_calls finds the targets of static calls.
                                 let patches = target.name == "__static_call_update";
                                 if lifetime || patches || prints(&target.name) {
                                     continue;
@@ -334,8 +334,8 @@ impl Targets {
         }
     }
 
-    /// Lets all functions flow to where they can get. What is in untyped memory, of which there is much, is not copied:
-    /// a node to which it flows is only marked.
+    /// Lets all functions flow to where they can get. The large contents of untyped memory are not copied: a node
+    /// to which they flow is only marked.
     fn solve(&mut self) {
         let mut marked: Vec<usize> = (0..self.edges.len())
             .filter(|node| self.reads_untyped[*node])
@@ -427,7 +427,7 @@ impl Targets {
         found
     }
 
-    /// Returns the functions that are stored in a field, of whatever type.
+    /// Returns the functions that are stored in a field, of any type.
     pub fn stored_in(&self, key: KeyId) -> BTreeSet<SymId> {
         self.in_node(Node::Field(key))
     }
@@ -444,7 +444,7 @@ impl Targets {
     }
 }
 
-/// Returns whether a variable only keeps symbols alive or exports them, so that nobody calls through it.
+/// Returns whether a variable only keeps symbols alive or exports them, so no call goes through it.
 fn is_bookkeeping(name: &str) -> bool {
     name.starts_with("llvm.")
         || name.contains("__UNIQUE_ID_")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Abstract values: what is known of a value in every run.
+//! Abstract values: the facts about a value that hold in every run.
 
 use crate::ir::{Binary, Cast, Predicate, SymId};
 
@@ -69,7 +69,7 @@ impl Abstract {
         matches!(self, NonNull | Object(..) | Address(..))
     }
 
-    /// Returns what holds of either value.
+    /// Returns the facts that hold for both values.
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (Bottom, value) | (value, Bottom) => value,
@@ -91,7 +91,7 @@ impl Abstract {
         }
     }
 
-    /// Returns what holds if both hold.
+    /// Returns the facts of both, which hold at the same time.
     pub fn meet(self, other: Self) -> Self {
         match (self, other) {
             (Top, value) | (value, Top) => value,
