@@ -7,12 +7,12 @@ from initramfs import compile_program, libraries, with_libraries
 
 FOLDER = PROJECT / "tests/foreign"
 # The tests in tools/testing/selftests/mm that change memory of their own, take less than a minute, and have the same
-# results each time. For example, uffd-wp-mremap skips a part if a page could not be swapped out.
+# results each time.
 SELFTESTS = ["cow", "droppable", "guard-regions", "gup_longterm", "hugetlb-madvise", "madv_populate", "merge",
              "mkdirty", "mlock2-tests", "mremap_dontunmap", "mremap_test", "pagemap_ioctl", "prctl_thp_disable",
-             "process_madv", "split_huge_page_test"]
+             "process_madv", "split_huge_page_test", "uffd-wp-mremap"]
 # Their other sources.
-COMMON = ["vm_util", "hugepage_settings"]
+COMMON = ["vm_util", "hugepage_settings", "uffd-common"]
 
 
 def attach(tree):

@@ -5,6 +5,10 @@
 # The kernel's own tests of mm, tools/testing/selftests/mm: each must have the
 # same results with a device attached to each of its processes as without. See
 # attach.c. A test may fail without the device, too, for want of an option.
+#
+# A test runs on one CPU. Otherwise some have other results every 60th time,
+# also without the device: a page that is in a batch of another CPU, on its way
+# to the LRU lists, has one reference more and cannot be swapped out.
 
 . ./helpers.inc
 
@@ -12,7 +16,7 @@ export ATTACH_COUNT=/tmp/compared
 
 # run TEST: its results, without numbers, which are times or addresses
 run() {
-	(cd mm && timeout $((60 * slowness)) ./$1 >/tmp/output 2>&1)
+	(cd mm && timeout $((60 * slowness)) taskset 1 ./$1 >/tmp/output 2>&1)
 	echo "exit code $?"
 	grep "^\(not \)\?ok " /tmp/output | sed "s/0x[0-9a-f]*\|[0-9]\+/N/g"
 }
