@@ -234,6 +234,16 @@ static void when_uninterruptible(void)
 	end();
 }
 
+/* As fork(), for a process that ends with this one. */
+static pid_t fork_helper(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
 /* Runs out of memory, and waits for the reaper to take that of the process. */
 static void out_of_memory(const char *cgroup)
 {
@@ -245,7 +255,7 @@ static void out_of_memory(const char *cgroup)
 	/* Whatever others have, this one is killed first, and then the hog. */
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", victim.pid);
 	write_file(path, "1000");
-	hog_pid = fork();
+	hog_pid = fork_helper();
 	if (!hog_pid) {
 		write_file("/proc/self/oom_score_adj", "0");
 		if (cgroup)
@@ -737,7 +747,7 @@ static void unload(void)
 
 	start();
 	try_first("1");
-	remover = fork();
+	remover = fork_helper();
 	if (!remover) {
 		for (;;) {
 			remove_modules();

@@ -47,7 +47,7 @@ static void problem(const char *format, ...)
 	printf("\n");
 	va_end(args);
 	if (victim.program > 0)
-		kill(victim.program, SIGKILL);
+		kill(-victim.program, SIGKILL);
 	exit(3);
 }
 
@@ -130,6 +130,8 @@ static void run_program(int in, int out, const char *cgroup)
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
+	/* What a script starts ends with it. */
+	setpgid(0, 0);
 	/* The bench itself is never killed for memory. */
 	write_file("/proc/self/oom_score_adj", "0");
 	if (cgroup) {
@@ -211,11 +213,12 @@ static bool exits(void)
 	return ended.revents;
 }
 
-/* Ends the program, and stores in the row whether the process goes. */
+/* Ends the program and what it started, and stores in the row whether the process goes. */
 static void end(void)
 {
 	/* First its parent, which may wait for it. */
 	kill(victim.program, SIGKILL);
+	kill(-victim.program, SIGKILL);
 	syscall(SYS_pidfd_send_signal, victim.pidfd, SIGKILL, NULL, 0);
 	victim.ended = exits();
 	note(" exits=%s", victim.ended ? "yes" : "no");
