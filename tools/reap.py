@@ -6,6 +6,7 @@ process. If there is no such folder, a small driver to begin with is written the
 """
 
 import dataclasses
+import glob
 import hashlib
 import json
 import pathlib
@@ -19,7 +20,7 @@ import log
 import table
 from common import Failure, PROJECT, arguments, main
 from guest import text_of
-from initramfs import compile_program, initramfs
+from initramfs import compile_program, initramfs, with_libraries
 from tree import prepared
 
 EXAMPLES = PROJECT / "tests/reap"
@@ -86,7 +87,8 @@ class Row:
         if numbers.get("exits") == "no":
             yield "the process does not exit"
         if "users_left" in numbers and numbers["users_left"] != "no":
-            yield f"the module stays in use ({numbers['users_left']})"
+            module, users = numbers["users_left"].split(":")
+            yield f"{module} stays in use ({users})"
         if "wrong" in numbers:
             yield numbers["wrong"].replace(",", ", ").replace("_", " ")
 
@@ -202,10 +204,24 @@ def prepare(tree, config, obj, folder, params):
     # They may need one another, and load.sh may name one of the kernel's.
     files |= {f"/driver/{path.name}": path for path in sorted(folder.iterdir())
               if path.is_file() and path.suffix in (".sh", ".bin")}
+    files |= needed(folder, arch)
     if (folder / "use.c").exists():
         flags = ["-D_GNU_SOURCE", "-I", EXAMPLES, "-I", folder, "-I", tree.src / "samples/rust", "-I", tree.src]
         files["/driver/use"] = compile_program(tree, arch, out, "use", [folder / "use.c"], flags)
     return Driver(folder.name, modules | own, files, guest.ARCHITECTURES[arch].binutils)
+
+
+def needed(folder, arch):
+    """The files of this machine that the scripts in a folder name (`# needs: PATTERN...`), with their libraries."""
+    files = {}
+    for script in sorted(folder.glob("*.sh")):
+        for pattern in " ".join(re.findall(r"^# needs: (.*)$", script.read_text(), re.M)).split():
+            found = glob.glob(pattern) if arch == "x86_64" else []
+            if not found:
+                raise Failure(f"{script} needs {pattern}, which this machine does not have for {arch}: install it")
+            for path in found:
+                files |= with_libraries(path)
+    return files
 
 
 def words(text):

@@ -24,6 +24,9 @@ load() {
 }
 
 unload() {
+	if [ -e /driver/unload.sh ]; then
+		(cd /driver && sh unload.sh) 2>&1 | sed "s/^/# unload: /"
+	fi
 	for module in $(cat /driver/loaded); do
 		tries=0
 		while [ -e /sys/module/$module ] && ! rmmod $module 2>/tmp/rmmod; do
@@ -72,7 +75,7 @@ put() {
 	error=$?
 	[ $error != 3 ] || exit 3
 	swap_off
-	unload && left=no || left="$(cat /sys/module/$module/refcnt)"
+	unload && left=no || left="$module:$(cat /sys/module/$module/refcnt)"
 	echo "# unload situation=$1 users_left=$left"
 	echo "reap: end" >/dev/kmsg
 	echo "ok 1 $1"

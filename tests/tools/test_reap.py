@@ -101,8 +101,8 @@ class Logs(unittest.TestCase):
                 ("same=96 stale=0", "same=95 stale=1", "munmap", "stale data"),
                 ("gone=0 exits=yes may_block=1 asked=9", "gone=0 exits=no may_block=1 asked=9", "munmap",
                  "the process does not exit"),
-                ("situation=munmap users_left=no", "situation=munmap users_left=1", "munmap",
-                 "the module stays in use (1)"),
+                ("situation=munmap users_left=no", "situation=munmap users_left=mine:1", "munmap",
+                 "mine stays in use (1)"),
                 ("ms=40 back=yes", "ms=40 wrong=mrelease:done,not:EINVAL back=yes", "mrelease",
                  "mrelease:done, not:EINVAL"),
                 ("ok 1 oom\r\n", "", "oom", "the kernel crashes"),
@@ -207,6 +207,19 @@ class Folders(unittest.TestCase):
     def test_builds_nothing(self):
         with self.refused("Kbuild names no module: add `obj-m"):
             self.build("", 0)
+
+    def test_programs_of_this_machine(self):
+        needs = self.driver / "use.sh"
+        needs.write_text("#!/bin/sh\n# needs: /usr/bin/pytho[n]3 /etc/pass?d\n\nexec python3\n")
+        found = reap.needed(self.driver, "x86_64")
+        self.assertEqual(found["/usr/bin/python3"], pathlib.Path("/usr/bin/python3"))
+        self.assertIn("/etc/passwd", found)
+        self.assertTrue(any("libc.so" in path for path in found))
+        with self.assertRaisesRegex(reap.Failure, "use.sh needs /usr/bin/pytho.*for arm64: install it"):
+            reap.needed(self.driver, "arm64")
+        needs.write_text("# needs: /usr/bin/nothing-like-*\n")
+        with self.assertRaisesRegex(reap.Failure, "use.sh needs /usr/bin/nothing-like"):
+            reap.needed(self.driver, "x86_64")
 
     def test_template(self):
         for language, source in (("rust", "my_driver.rs"), ("c", "my_driver.c")):
