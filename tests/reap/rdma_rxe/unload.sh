@@ -1,0 +1,6 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# With lockdep, a socket of the link holds the module.
+
+rdma link delete rxe0
