@@ -156,7 +156,7 @@ impl TestMm {
     /// let mm = TestMm::attach()?;
     /// let addr = mm.mmap(1, PROT_READ)?;
     ///
-    /// assert_eq!(read(&mm, addr, &mut [0; PAGE_SIZE]), Ok(()));
+    /// assert_eq!(read(&mm, addr, &mut [0; 8]), Ok(()));
     /// assert_eq!(mm.mmap(0, PROT_READ), Err(EINVAL));
     /// # Ok::<(), Error>(())
     /// ```
