@@ -10,7 +10,7 @@
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make prove       prove that no callback can sleep, in Rust and in C: with DRIVER=path of a driver, ROOT=function of any
-## make bench       the cost of Rust beside C; with CASE=... only the cases that match
+## make bench       the cost of Rust beside C; with CASE=... only the cases that match; with ARCH=arm64 on arm64
 ## make reap        your driver meets the OOM reaper: make reap DRIVER=folder
 ## make docs        the pages and the API documentation as HTML
 ## make shell       an interactive guest with the modules and test programs; with FRAGMENT=my.config in its kernel,
@@ -65,8 +65,8 @@ prove: setup
 		$(if $(USERS),--users)
 
 bench:
-	@tools/setup bench
-	@$(python) tools/bench.py $(if $(CASE),"$(CASE)")
+	@tools/setup $(or $(arch),bench)
+	@$(python) tools/bench.py $(if $(arch),--arch=$(arch)) $(if $(CASE),"$(CASE)")
 
 docs:
 	@tools/setup docs

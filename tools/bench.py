@@ -10,6 +10,7 @@ If all cases are measured, the tables and the picture of Documentation/mm/rust-m
 
 import argparse
 import csv
+import dataclasses
 import fnmatch
 import pathlib
 import re
@@ -34,11 +35,27 @@ MIRROR = ["mirror_fault", "mirror_read", "mirror_drop", "mirror_reap"]
 PAGE = PROJECT / "Documentation/mm/rust-mmu-notifier-cost"
 
 # One CPU, independent of the host. Its clock jumps when the guest is idle.
-COUNTING = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-rtc", "clock=vm",
-            "-cpu", "max,-rdrand,-rdseed"]
-# A cycle is a nanosecond is an instruction, a grace period takes work instead of time, and programs are always at the
-# same addresses.
-APPEND = ["tsc_early_khz=1000000", "rcupdate.rcu_expedited=1", "norandmaps"]
+COUNTING = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-rtc", "clock=vm"]
+# A grace period takes work instead of time, and programs are always at the same addresses.
+APPEND = ["rcupdate.rcu_expedited=1", "norandmaps"]
+
+
+@dataclasses.dataclass
+class Machine:
+    """The guests that measure: the kernel of each kind, in build.CONFIGS, the CPU, and options of its kernels.
+
+    A cycle of this CPU is a nanosecond is an instruction.
+    """
+    kernels: dict
+    cpu: str
+    append: list
+
+
+MACHINES = {
+    "x86_64": Machine({INLINED: "bench", CALLED: "bench-calls", TIME: "bench-uml"}, "max,-rdrand,-rdseed",
+                      ["tsc_early_khz=1000000"]),
+    "arm64": Machine({INLINED: "bench-arm64", CALLED: "bench-arm64-calls"}, "max,pauth-impdef=on", []),
+}
 
 # The limit of Rust/C, by table, and for cases that need more. The page gives the reasons.
 LIMITS = {"callbacks": {INLINED: 1.00, CALLED: 1.05}, "operations": {INLINED: 1.05}}
@@ -73,9 +90,10 @@ def some_cases(pattern):
     return pattern
 
 
-def boot(tree, kernel, obj, pattern):
+def boot(tree, machine, kind, obj, pattern):
     """Boot a kernel that measures the cases that `pattern` matches, and return its log."""
-    scenario = kernel != TIME and fnmatch.filter(MIRROR, pattern)
+    kernel = machine.kernels[kind]
+    scenario = kind != TIME and fnmatch.filter(MIRROR, pattern)
     append = ["kunit.enable=1", f"kunit.filter_glob={SUITE}", f"{SUITE}.only={pattern}"]
     folder = tree.results / kernel
 
@@ -83,11 +101,12 @@ def boot(tree, kernel, obj, pattern):
         console = run.console.read_text(errors="replace") if run.console.exists() else ""
         return f"{len(costs.COST.findall(console)) // 4} cases measured"
 
-    if kernel == TIME:
+    if kind == TIME:
         run = guest.uml(kernel, obj, folder, [*append, "kunit_shutdown=halt"], 900, status)
     else:
-        append += [*APPEND, "scenario=bench" if scenario else "kunit_shutdown=reboot"]
-        run = guest.qemu(kernel, obj, folder, append, 900, initrd=initramfs(tree, obj), machine=COUNTING, status=status)
+        append += [*APPEND, *machine.append, "scenario=bench" if scenario else "kunit_shutdown=reboot"]
+        run = guest.qemu(kernel, obj, folder, append, 900, initrd=initramfs(tree, obj),
+                         machine=[*COUNTING, "-cpu", machine.cpu], status=status)
     console = run.console.read_text(errors="replace").replace("\r", "") if run.console.exists() else ""
     problems = [*filter(None, [run.problem]), *log.judge(console)]
     if not problems:
@@ -100,7 +119,7 @@ def boot(tree, kernel, obj, pattern):
         console += story
     if problems:
         raise Failure("\n".join([f"{kernel} did not do what was to be measured:", *problems, f"log: {run.console}"]))
-    print(f"{kernel}: {len(costs.costs(console, kernel))} cases measured in {run.seconds:.0f} s", flush=True)
+    print(f"{kernel}: {len(costs.costs(console, kind))} cases measured in {run.seconds:.0f} s", flush=True)
     return console
 
 
@@ -161,7 +180,7 @@ def write_page(page, measured, sizes, caption):
     print(f"written: {page}-*.csv and {page}.svg")
 
 
-def versions(tree):
+def versions(tree, arch):
     """Return the versions of the kernel and the tools."""
     def version(*command):
         number = re.search(r"[0-9]+[.][0-9.]+", output(command).stdout)[0]
@@ -170,24 +189,28 @@ def versions(tree):
     numbers = re.findall(r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", (tree.src / "Makefile").read_text(), re.M)
     return ", ".join([f"Linux {'.'.join(numbers)}", version("/usr/bin/rustc", "--version"),
                       version("clang", "--version"), version(bindgen(), "--version"),
-                      version(guest.ARCHITECTURES["x86_64"].qemu[0], "--version")])
+                      version(guest.ARCHITECTURES[arch].qemu[0], "--version")])
 
 
-def run(pattern):
+def run(pattern, arch):
+    machine = MACHINES[arch]
     with prepared() as tree:
-        objs = {kernel: build(tree, kernel, "all", *([PROBE] if kernel != TIME else []))
-                for kernel in (INLINED, CALLED, TIME)}
-        for kernel in (INLINED, CALLED):
+        objs = {kind: build(tree, kernel, "all", *([PROBE] if kind != TIME and arch == "x86_64" else []))
+                for kind, kernel in machine.kernels.items()}
+        for kernel in (INLINED, CALLED) if arch == "x86_64" else ():
             check_object_code(tree, kernel)
-        logs = {kernel: boot(tree, kernel, obj, pattern) for kernel, obj in objs.items()}
-        measured = {kernel: costs.costs(text, kernel) for kernel, text in logs.items()}
+        logs = {kind: boot(tree, machine, kind, obj, pattern) for kind, obj in objs.items()}
+        measured = {kind: costs.costs(text, kind) for kind, text in logs.items()}
         sizes = costs.sizes(logs[INLINED])
         show(measured, sizes)
-        made_by = versions(tree)
+        made_by = versions(tree, arch)
         print(f"\n{made_by}")
         forgotten = unmeasured(pattern, measured)
         if forgotten:
             raise Failure(f"not measured: {', '.join(forgotten)}")
+        # The page and the limits are those of x86_64.
+        if arch != "x86_64":
+            return
         if pattern == "*":
             write_page(PAGE, measured, sizes, made_by)
         too_much = list(missed(measured))
@@ -199,4 +222,5 @@ if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("pattern", nargs="?", default="*", type=some_cases, metavar="CASE",
                         help=f"a case or a pattern, all if none is given: {', '.join(cases())}")
+    parser.add_argument("--arch", default="x86_64", choices=MACHINES, help="of the guests that count instructions")
     main(run, parser)

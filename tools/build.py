@@ -34,6 +34,7 @@ class Config:
 
 X86_64 = ["common", "guest", "x86_64"]
 ARM64 = ["common", "guest", "arm64"]
+BENCH = ["bench", "bench-guest"]
 # Bitcode, for tools/prove.
 BITCODE = {
     # As the front end makes it: passes would take away the types by which fields of structs are told apart.
@@ -71,8 +72,10 @@ CONFIGS = {
     "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
     "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
     "arm64": Config("arm64", ARM64),
-    "bench": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "CONFIG_RUST_INLINE_HELPERS=y\n"),
-    "bench-calls": Config("x86_64", [*X86_64, "bench", "bench-x86_64"], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
+    "bench": Config("x86_64", [*X86_64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),
+    "bench-calls": Config("x86_64", [*X86_64, *BENCH], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
+    "bench-arm64": Config("arm64", [*ARM64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),
+    "bench-arm64-calls": Config("arm64", [*ARM64, *BENCH], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
     "bench-uml": Config("um", ["common", "bench"], files=750),
     "prove": Config("x86_64", ["common", "prove"], files=1900, variables=BITCODE, goals=("vmlinux_a", "modules.order")),
     "prove-users": Config("x86_64", ["common", "prove", "prove-users"], files=60, variables=BITCODE, goals=USERS),
