@@ -72,6 +72,7 @@ CONFIGS = {
     "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
     "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
     "arm64": Config("arm64", ARM64),
+    "arm64-16k": Config("arm64", ARM64, "# CONFIG_ARM64_4K_PAGES is not set\nCONFIG_ARM64_16K_PAGES=y\n"),
     "bench": Config("x86_64", [*X86_64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),
     "bench-calls": Config("x86_64", [*X86_64, *BENCH], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
     "bench-arm64": Config("arm64", [*ARM64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),

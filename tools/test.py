@@ -176,6 +176,8 @@ REAPED = {
 def reaped(table, tree, config):
     """Put the examples of `make reap` before the OOM reaper, and the drivers that it writes to begin with."""
     obj = build(tree, config)
+    # There, a huge page has 32 MiB.
+    memory = "512M" if config == "arm64-16k" else reap.MEMORY
     for name, expected in REAPED.items():
         if name == "rdma_rxe" and config != "x86_64":
             continue
@@ -185,7 +187,7 @@ def reaped(table, tree, config):
             if name.startswith("template-"):
                 folder = pathlib.Path(scratch) / name
                 reap.write_template(folder, name.removeprefix("template-"))
-            bench = reap.put(tree, config, obj, folder, expected and list(expected))
+            bench = reap.put(tree, config, obj, folder, expected and list(expected), memory=memory)
         wrong = [f"{row.situation}: {row.result()}" for row in bench.rows.values()
                  if not re.fullmatch(expected.get(row.situation, OK) if expected else OK, row.result())]
         counts = Counts(len(bench.rows) - len(wrong), len(wrong))
@@ -202,7 +204,7 @@ def run(suites):
                 prover(table)
                 kunit_uml(table, tree)
                 ui(table, tree.root / "uml")
-            for config in {"all": ["x86_64"], "arm64": ["arm64"]}.get(suites, []):
+            for config in {"all": ["x86_64"], "arm64": ["arm64", "arm64-16k"]}.get(suites, []):
                 kunit_qemu(table, tree, config)
                 lockdep(table, tree, config)
                 vm(table, tree, config)
@@ -224,6 +226,6 @@ def run(suites):
 if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("suites", nargs="?", default="all", choices=["all", "fast", "arm64", "kasan", "rt"],
-                        help="all: the default, without the last three; fast: only user-mode Linux; arm64: in a guest of "
-                             "arm64; kasan: in a guest with KASAN; rt: in a guest with PREEMPT_RT")
+                        help="all: the default, without the last three; fast: only user-mode Linux; arm64: in guests of "
+                             "arm64 with pages of 4 and of 16 KiB; kasan: in a guest with KASAN; rt: in a guest with PREEMPT_RT")
     main(run, parser)

@@ -44,12 +44,6 @@
 #ifndef PROCESS_MRELEASE_WAIT
 #define PROCESS_MRELEASE_WAIT	1
 #endif
-/*
- * Twice what they have. With too little memory the whole system is out of it
- * before the cgroup.
- */
-#define CGROUP_MAX	"50331648"
-
 static const struct driver {
 	const char *name;
 	unsigned long notifiers;
@@ -127,9 +121,20 @@ static void enter_cgroup(const char *name)
 /* The memory of a victim: each notifier is for a page at least. */
 static size_t length(const struct driver *driver)
 {
-	size_t pages = driver->notifiers > 256 ? 1024 : 256;
+	return driver->notifiers > 64 ? 1024 * page_size() : 1 * MiB;
+}
 
-	return pages * page_size();
+/*
+ * The limit of the cgroup: twice what the victims have, and 6 MiB for the kernel.
+ * With too little memory the whole system is out of it before the cgroup.
+ */
+static size_t cgroup_max(void)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)
+		sum += FORMS * length(&drivers[i]);
+	return 2 * sum + 6 * MiB;
 }
 
 /* A process that is to lose its memory. */
@@ -445,6 +450,8 @@ static int ten(void)
 
 static void make_cgroups(void)
 {
+	char max[32];
+
 	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
 	if (mkdir(CGROUP, 0755) && errno != EEXIST)
 		die(CGROUP);
@@ -453,8 +460,9 @@ static void make_cgroups(void)
 		die(CGROUP);
 	/* The OOM killer kills all of them at once. */
 	write_file(CGROUP "/victims/memory.oom.group", "1");
+	snprintf(max, sizeof(max), "%zu", cgroup_max());
 	if (memcg)
-		write_file(CGROUP "/memory.max", CGROUP_MAX);
+		write_file(CGROUP "/memory.max", max);
 }
 
 static void remove_cgroups(void)
