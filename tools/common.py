@@ -119,8 +119,8 @@ def arguments(description):
                "NONBLOCK_CACHE=/path/to/folder is the folder for everything downloaded or built.")
 
 
-def main(run, parser):
-    """Call `run` with the words of the command line, and turn a failure into one line and an exit code."""
+def main(run, parser, failed=1):
+    """Call `run` with the words of the command line, and turn a failure into one line and the exit code `failed`."""
     words = vars(parser.parse_args())
     signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -135,11 +135,11 @@ def main(run, parser):
     try:
         sys.exit(run(**words))
     except Failure as failure:
-        message, code = f"error: {failure}", 1
+        message, code = f"error: {failure}", failed
     except KeyboardInterrupt:
         message, code = "interrupted; the same command continues from here", 130
     except OSError as error:
-        message, code = f"error: {error}", 1
+        message, code = f"error: {error}", failed
         if error.errno == errno.ENOSPC:
             message = f"error: no space left in {cache()}: free some space, or set NONBLOCK_CACHE to another folder"
     sys.stdout.flush()
