@@ -188,6 +188,29 @@ static bool p_recursion(ARGS)
 }
 OPS(p_recursion)
 
+/* More sets of arguments than a function is looked at with. */
+static noinline void if_last(void *p, int x)
+{
+	if (x == 229)
+		mutex_lock(p);
+}
+
+#define TEN(f, p, x) f(p, x); f(p, x + 1); f(p, x + 2); f(p, x + 3); f(p, x + 4); f(p, x + 5); f(p, x + 6); \
+	f(p, x + 7); f(p, x + 8); f(p, x + 9)
+#define HUNDRED(f, p, x) TEN(f, p, x); TEN(f, p, x + 10); TEN(f, p, x + 20); TEN(f, p, x + 30); TEN(f, p, x + 40); \
+	TEN(f, p, x + 50); TEN(f, p, x + 60); TEN(f, p, x + 70); TEN(f, p, x + 80); TEN(f, p, x + 90)
+
+static bool p_many_arguments(ARGS)
+{
+	HUNDRED(if_last, mni, 0);
+	HUNDRED(if_last, mni, 100);
+	TEN(if_last, mni, 200);
+	TEN(if_last, mni, 210);
+	TEN(if_last, mni, 220);
+	return 1;
+}
+OPS(p_many_arguments)
+
 static bool p_wait(ARGS)
 {
 	wait_event(NULL, *(volatile int *)mni);
@@ -277,6 +300,152 @@ static bool n_values_gfp_by_flag(ARGS)
 	return 1;
 }
 OPS(n_values_gfp_by_flag)
+
+/* In a scope that must not reclaim, no allocation waits. Everything else does. */
+static bool n_values_noreclaim(ARGS)
+{
+	unsigned int flags = memalloc_noreclaim_save();
+
+	middle(GFP_KERNEL);
+	memalloc_noreclaim_restore(flags);
+	return 1;
+}
+OPS(n_values_noreclaim)
+
+static bool p_noreclaim_ended(ARGS)
+{
+	memalloc_noreclaim_restore(memalloc_noreclaim_save());
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_ended)
+
+static bool p_noreclaim_lock(ARGS)
+{
+	memalloc_noreclaim_save();
+	mutex_lock(&driver(mni)->lock);
+	return 1;
+}
+OPS(p_noreclaim_lock)
+
+static bool p_nofs(ARGS)
+{
+	memalloc_flags_save(PF_MEMALLOC_NOFS);
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_nofs)
+
+static bool p_noreclaim_on_one_path(ARGS)
+{
+	if (seq)
+		memalloc_noreclaim_save();
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_on_one_path)
+
+static bool p_noreclaim_in_loop(ARGS)
+{
+	unsigned int flags = memalloc_noreclaim_save();
+
+	while (seq--) {
+		middle(GFP_KERNEL);
+		memalloc_noreclaim_restore(flags);
+	}
+	return 1;
+}
+OPS(p_noreclaim_in_loop)
+
+static bool n_values_noreclaim_nested(ARGS)
+{
+	unsigned int flags = memalloc_noreclaim_save();
+
+	memalloc_noreclaim_restore(memalloc_noreclaim_save());
+	scope_ends(scope_begins(GFP_NOWAIT));
+	scope_ends(scope_begins(GFP_KERNEL));
+	middle(GFP_KERNEL);
+	memalloc_noreclaim_restore(flags);
+	return 1;
+}
+OPS(n_values_noreclaim_nested)
+
+static bool n_values_noreclaim_by_gfp(ARGS)
+{
+	unsigned int flags = scope_begins(GFP_NOWAIT);
+
+	middle(GFP_KERNEL);
+	scope_ends(flags);
+	return 1;
+}
+OPS(n_values_noreclaim_by_gfp)
+
+static bool p_noreclaim_by_gfp(ARGS)
+{
+	unsigned int flags = scope_begins((gfp_t)seq);
+
+	middle(GFP_KERNEL);
+	scope_ends(flags);
+	return 1;
+}
+OPS(p_noreclaim_by_gfp)
+
+static bool p_noreclaim_ended_there(ARGS)
+{
+	scope_ends(scope_begins(GFP_NOWAIT));
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_ended_there)
+
+static bool p_noreclaim_of_another_task(ARGS)
+{
+	((struct task_struct *)driver(mni)->p)->flags |= PF_MEMALLOC;
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_of_another_task)
+
+static bool p_noreclaim_perhaps_of_this_task(ARGS)
+{
+	memalloc_noreclaim_save();
+	((struct task_struct *)driver(mni)->p)->flags = 0;
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_perhaps_of_this_task)
+
+static noinline void ends_scope(void *p) { current->flags = 0; }
+static noinline void calls_end(void *p, char c) { ends_scope(p); }
+static void ends_scope_of(void *p, char c) { current->flags = 0; }
+struct ending { long a; void (*run)(void *p, char c); } ending = { .run = ends_scope_of };
+
+static bool p_noreclaim_ended_by_callee(ARGS)
+{
+	memalloc_noreclaim_save();
+	calls_end(mni, 1);
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_ended_by_callee)
+
+static bool p_noreclaim_ended_by_pointer(ARGS)
+{
+	memalloc_noreclaim_save();
+	((struct ending *)driver(mni)->p)->run(mni, 1);
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_ended_by_pointer)
+
+static bool p_noreclaim_ended_by_assembly(ARGS)
+{
+	memalloc_noreclaim_save();
+	asm volatile("call %c0" : : "i"(ends_scope));
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_ended_by_assembly)
 
 /* Function pointers. */
 struct ops ops = { .first = fast, .second = twice };
@@ -760,6 +929,15 @@ void p_section_recursive(void *p, int depth)
 	non_block_start();
 	if (depth)
 		p_section_recursive(p, depth - 1);
+	non_block_end();
+}
+
+/* Only the flags of a range have a bit that is not set. */
+void p_section_other_field(struct driver *d)
+{
+	non_block_start();
+	if (d->lock & 1)
+		mutex_lock(d);
 	non_block_end();
 }
 

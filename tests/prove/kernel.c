@@ -36,7 +36,7 @@ void *slab_alloc(size_t size, gfp_t gfp)
 {
 	static char memory[64];
 
-	if (gfpflags_allow_blocking(gfp))
+	if (!(current->flags & PF_MEMALLOC) && gfpflags_allow_blocking(gfp))
 		__might_sleep(__FILE__, __LINE__);
 	return memory;
 }
@@ -50,12 +50,7 @@ void warn(const char *why)
 {
 }
 
-struct task_struct *get_current(void)
-{
-	static struct task_struct task;
-
-	return &task;
-}
+struct task_struct *current_task;
 
 /* In rust/helpers/nonblock.c. */
 void rust_helper_non_block_start(void)
@@ -66,6 +61,24 @@ void rust_helper_non_block_start(void)
 void rust_helper_non_block_end(void)
 {
 	non_block_end();
+}
+
+/* In rust/helpers/reclaim.c. */
+unsigned int rust_helper_memalloc_noreclaim_save(void)
+{
+	return memalloc_noreclaim_save();
+}
+
+/* As memalloc_apply_gfp_scope() and memalloc_restore_scope() in mm/vmalloc.c. */
+noinline unsigned int scope_begins(gfp_t gfp)
+{
+	return gfpflags_allow_blocking(gfp) ? memalloc_flags_save(PF_MEMALLOC_NOFS) : memalloc_noreclaim_save();
+}
+
+noinline void scope_ends(unsigned int flags)
+{
+	if (flags)
+		memalloc_flags_restore(flags);
 }
 
 /* A section that begins and ends in functions of another file. */

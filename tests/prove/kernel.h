@@ -47,10 +47,38 @@ static inline bool mmu_notifier_range_blockable(const struct mmu_notifier_range 
 
 struct task_struct {
 	long state;
+	unsigned int flags;
 	int non_block_count;
 };
-struct task_struct *get_current(void);
+extern struct task_struct *current_task;
+
+static inline struct task_struct *get_current(void)
+{
+	struct task_struct *task;
+
+	asm("movq %%gs:%a1, %0" : "=r"(task) : "i"(&current_task));
+	return task;
+}
+
 #define current get_current()
+#define PF_MEMALLOC 0x800u
+#define PF_MEMALLOC_NOFS 0x40000u
+
+static inline unsigned int memalloc_flags_save(unsigned int flags)
+{
+	unsigned int old = ~current->flags & flags;
+
+	current->flags |= flags;
+	return old;
+}
+
+static inline void memalloc_flags_restore(unsigned int flags)
+{
+	current->flags &= ~flags;
+}
+
+#define memalloc_noreclaim_save() memalloc_flags_save(PF_MEMALLOC)
+#define memalloc_noreclaim_restore(flags) memalloc_flags_restore(flags)
 #define non_block_start() (current->non_block_count++)
 #define non_block_end() do { if (current->non_block_count-- == 0) warn("no section"); } while (0)
 
@@ -65,6 +93,8 @@ void panic(const char *why) __attribute__((noreturn));
 void warn(const char *why);
 void *slab_alloc(size_t size, gfp_t gfp);
 void free_page_of(void *p);
+unsigned int scope_begins(gfp_t gfp);
+void scope_ends(unsigned int flags);
 void section_begins(void);
 void section_ends(void);
 void nowhere(void);

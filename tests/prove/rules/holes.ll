@@ -3,6 +3,7 @@
 ; UNPROVEN no_body: nobody has no body
 ; UNPROVEN no_target: an indirect call
 ; UNPROVEN unknown_assembly: inline assembly
+; UNPROVEN static_call_picked: the targets of the static call
 ; UNPROVEN static_call_unknown: the targets of the static call
 ; PROVED static_call_known
 ; PROVED after_dead_hole
@@ -91,5 +92,20 @@ define void @alarm_before_hole() {
 ; A call of the null pointer calls nothing.
 define void @oops() {
   call void null()
+  ret void
+}
+
+@__SCK__picked = global { ptr } { ptr @quiet }
+declare void @__SCT__picked()
+declare void @__static_call_update(ptr, ptr, ptr)
+
+; One of its functions is known, and there is another.
+define void @picks(ptr %f) {
+  call void @__static_call_update(ptr @__SCK__picked, ptr @__SCT__picked, ptr %f)
+  ret void
+}
+
+define void @static_call_picked() {
+  call void @__SCT__picked()
   ret void
 }

@@ -7,6 +7,9 @@
 ; PROVED constant_pointer
 ; ALARM variable: __might_sleep
 ; PROVED alias
+; ALARM two_constants: __might_sleep
+; ALARM unknown_offset: __might_sleep
+; ALARM variable_pointer: __might_sleep
 
 target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 target triple = "x86_64-unknown-linux-gnu"
@@ -89,5 +92,43 @@ define void @variable() {
 
 define void @alias() {
   call void @other_name()
+  ret void
+}
+
+@two = constant { i32, i32 } { i32 0, i32 1 }
+@hook = global ptr @quiet
+
+; Two numbers that are read as one.
+define void @two_constants() {
+  %x = load i64, ptr @two
+  %set = icmp ne i64 %x, 0
+  br i1 %set, label %sleeps, label %out
+sleeps:
+  call void @__might_sleep()
+  br label %out
+out:
+  ret void
+}
+
+define internal void @sleepy() {
+  call void @__might_sleep()
+  ret void
+}
+
+define void @hooks() {
+  store ptr @sleepy, ptr @hook
+  ret void
+}
+
+define void @variable_pointer() {
+  %f = load ptr, ptr @hook
+  call void %f()
+  ret void
+}
+
+; Far enough from an object the address may be 0.
+define void @unknown_offset(i64 %i) {
+  %p = getelementptr i8, ptr @present, i64 %i
+  call void @if_null(ptr %p)
   ret void
 }

@@ -5,6 +5,7 @@
 ; ALARM of_argument_other: __might_sleep
 ; ALARM of_recursion: __might_sleep
 ; ALARM of_no_body: __might_sleep
+; ALARM of_recursion_that_ends: __might_sleep
 ; axiom absent unknown # it has no body
 
 target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
@@ -66,5 +67,25 @@ define void @of_recursion() {
 define void @of_no_body() {
   %x = call i32 @unknown()
   call void @if_set(i32 %x)
+  ret void
+}
+
+; The result of the call in the middle is not yet known.
+define internal i32 @count(i32 %x) noinline {
+  %zero = icmp eq i32 %x, 0
+  br i1 %zero, label %out, label %more
+more:
+  %less = sub i32 %x, 1
+  %rest = call i32 @count(i32 %less)
+  %sum = add i32 %rest, 1
+  br label %out
+out:
+  %result = phi i32 [ 0, %0 ], [ %sum, %more ]
+  ret i32 %result
+}
+
+define void @of_recursion_that_ends(i32 %x) {
+  %count = call i32 @count(i32 %x)
+  call void @if_set(i32 %count)
   ret void
 }

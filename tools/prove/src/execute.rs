@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Executes functions with numbers that are drawn at random, to test the analysis: each run must be one of its paths.
+//! Executes functions with numbers that are drawn at random, to test the analysis: each run must be one of its paths, and
+//! each value in it one that the facts allow.
 //!
 //! Unknown arguments, memory and results of assembly are drawn on first use, and then kept. The facts about the arguments
 //! of a root hold. A run ends at a sleep, at a fault, and where the C standard has no more to say.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
-use crate::{interpret::Contents, ir::*, search::Search, value::Abstract};
+use crate::{
+    interpret::{self, Contents},
+    ir::*,
+    scopes,
+    search::Search,
+    targets::prints,
+    value::Abstract,
+};
 
 /// A run ends after so many instructions, or calls in calls.
 const STEPS: u32 = 20_000;
@@ -17,6 +28,8 @@ const SYMBOLS: u64 = 0xffff_8000_0000_0000;
 const SYMBOL_SIZE: u64 = 1 << 24;
 const HEAP: u64 = 0xffff_a000_0000_0000;
 const STACK: u64 = 0xffff_c000_0000_0000;
+/// The task that runs.
+const CURRENT: u64 = 0xffff_e000_0000_0000;
 /// A variable is given so many bytes that no other follows closely.
 const GAP: u64 = 1 << 16;
 
@@ -73,19 +86,26 @@ struct Variable {
     seen: bool,
 }
 
+/// The facts about functions, each for the facts about its arguments.
+pub type Known<'p> = HashMap<(SymId, Vec<Abstract>), Rc<interpret::Run<'p>>>;
+
 /// One run.
 pub struct Run<'s, 'p> {
     search: &'s Search<'p>,
     program: &'p Program,
     random: &'s mut Random,
+    known: &'s mut Known<'p>,
     memory: HashMap<u64, u8>,
     variables: Vec<Variable>,
     symbols: HashSet<SymId>,
     steps: u32,
-    /// The instructions that ran, in this order: each once.
-    pub trace: Vec<(SymId, u32)>,
+    /// The instructions that ran, in this order, each with whether it ran in a scope: see [`crate::scopes`].
+    pub trace: Vec<(SymId, u32, bool)>,
+    in_scope: bool,
     /// Whether a function was called that sleeps.
     pub slept: bool,
+    /// The first value, or block, that the analysis rules out, although it was there.
+    pub ruled_out: Option<String>,
 }
 
 impl<'s, 'p> Run<'s, 'p> {
@@ -93,6 +113,7 @@ impl<'s, 'p> Run<'s, 'p> {
     pub fn new(
         search: &'s Search<'p>,
         random: &'s mut Random,
+        known: &'s mut Known<'p>,
         symbol: SymId,
         args: &[Abstract],
     ) -> Self {
@@ -100,16 +121,77 @@ impl<'s, 'p> Run<'s, 'p> {
             search,
             program: search.interpreter.program,
             random,
+            known,
             memory: HashMap::new(),
             variables: vec![],
             symbols: HashSet::new(),
             steps: 0,
             trace: vec![],
+            in_scope: false,
             slept: false,
+            ruled_out: None,
         };
-        let args = args.iter().map(|arg| run.argument(*arg)).collect();
-        let _ = run.function(symbol, args, 0);
+        let drawn = args.iter().map(|arg| run.argument(*arg)).collect();
+        let _ = run.function(symbol, drawn, args.to_vec(), 0);
         run
+    }
+
+    /// Returns the facts about a function, given those about its arguments.
+    fn facts(&mut self, symbol: SymId, args: Vec<Abstract>) -> Rc<interpret::Run<'p>> {
+        let args = self.search.relevant(symbol, args);
+        let interpreter = &self.search.interpreter;
+        let known = self.known.entry((symbol, args));
+        known
+            .or_insert_with_key(|(_, args)| Rc::new(interpreter.run(symbol, args)))
+            .clone()
+    }
+
+    /// Checks that a fact holds for a number.
+    fn check(&mut self, frame: &Frame<'p>, fact: Abstract, value: u64, what: Value) {
+        let holds = match fact {
+            Abstract::Bottom => false,
+            Abstract::Bits { zero, one, .. } => value & zero == 0 && !value & one == 0,
+            Abstract::Address(symbol, offset) => {
+                value == self.address(symbol).wrapping_add(offset as u64)
+            }
+            Abstract::Object(..) | Abstract::NonNull => value != 0,
+            Abstract::Top => true,
+        };
+        if !holds {
+            self.rule_out(frame, &format!("{what:?} is {value:#x}, and not {fact:?}"));
+        }
+    }
+
+    fn rule_out(&mut self, frame: &Frame<'p>, what: &str) {
+        let name = self.program.name(frame.symbol);
+        self.ruled_out
+            .get_or_insert_with(|| format!("in {name}, {what}"));
+    }
+
+    /// Checks the facts about the values that an instruction, or the end of a block, uses.
+    fn check_uses(&mut self, frame: &Frame<'p>, block: u32, values: &[Value]) {
+        for value in values {
+            // Any other value is drawn anew for each use.
+            if matches!(value, Value::Inst(inst) if frame.values[*inst as usize].is_some()) {
+                let fact = frame
+                    .facts
+                    .value_in(*value, block, &self.search.interpreter);
+                let number = self.value(frame, *value);
+                self.check(frame, fact, number, *value);
+            }
+        }
+    }
+
+    /// Returns a number for which a fact holds.
+    fn draw(&mut self, fact: Abstract, width: u8) -> u64 {
+        match fact {
+            Abstract::Bits { zero, one, .. } => (self.random.value(width) & !zero) | one,
+            Abstract::Address(symbol, offset) => self.address(symbol).wrapping_add(offset as u64),
+            Abstract::Object(..) | Abstract::NonNull => {
+                HEAP + (self.random.number() % (1 << 32)) * 4096
+            }
+            Abstract::Bottom | Abstract::Top => self.random.value(width),
+        }
     }
 
     /// Draws an argument of the root.
@@ -254,6 +336,7 @@ impl<'s, 'p> Run<'s, 'p> {
         &mut self,
         symbol: SymId,
         args: Vec<u64>,
+        known: Vec<Abstract>,
         depth: u32,
     ) -> Result<Option<u64>, Ended> {
         let program = self.program;
@@ -266,9 +349,16 @@ impl<'s, 'p> Run<'s, 'p> {
             function,
             args,
             values: vec![None; function.insts.len()],
+            facts: self.facts(symbol, known),
         };
         let (mut block, mut from) = (0u32, u32::MAX);
         loop {
+            if self.ruled_out.is_some() {
+                return Err(Ended);
+            }
+            if !frame.facts.live[block as usize] {
+                self.rule_out(&frame, &format!("block {block} runs"));
+            }
             let (first, end) = function.blocks[block as usize].insts;
             // The phis of a block have their values all at once.
             let mut chosen = vec![];
@@ -282,17 +372,24 @@ impl<'s, 'p> Run<'s, 'p> {
             }
             for (inst, value) in chosen {
                 frame.values[inst as usize] = Some(value);
+                self.check_uses(&frame, block, &[Value::Inst(inst)]);
             }
             for inst in first..end {
                 self.steps += 1;
                 if self.steps > STEPS {
                     return Err(Ended);
                 }
-                self.trace.push((symbol, inst));
-                let value = self.instruction(&frame, inst, depth)?;
+                self.trace.push((symbol, inst, self.in_scope));
+                let Inst { op, width, .. } = &function.insts[inst as usize];
+                if !matches!(op, Op::Phi(_)) {
+                    let mut used = vec![];
+                    op.for_each_value(|value| used.push(value));
+                    self.check_uses(&frame, block, &used);
+                }
+                let value = self.instruction(&frame, block, inst, depth)?;
                 if let Some(value) = value {
-                    let width = function.insts[inst as usize].width;
-                    frame.values[inst as usize] = Some(value & mask(width));
+                    frame.values[inst as usize] = Some(value & mask(*width));
+                    self.check_uses(&frame, block, &[Value::Inst(inst)]);
                 }
             }
             let next = match &function.blocks[block as usize].end {
@@ -327,6 +424,7 @@ impl<'s, 'p> Run<'s, 'p> {
     fn instruction(
         &mut self,
         frame: &Frame<'p>,
+        block: u32,
         inst: u32,
         depth: u32,
     ) -> Result<Option<u64>, Ended> {
@@ -370,11 +468,15 @@ impl<'s, 'p> Run<'s, 'p> {
                     None => loaded,
                 }
             }
-            Op::Store(value, pointer, _) => {
+            Op::Store(value, pointer, key) => {
                 let bits = frame.function.width(*value);
                 let (value, address) = (self.value(frame, *value), self.value(frame, *pointer));
                 if Self::faults(address) || self.is_constant(address) {
                     return Err(Ended);
+                }
+                if (CURRENT..CURRENT + GAP).contains(&address) {
+                    let scopes = &self.search.interpreter.scopes;
+                    self.in_scope = scopes.is_begun(*key, value).unwrap_or(self.in_scope);
                 }
                 if bits == 0 {
                     self.forget(address);
@@ -402,9 +504,15 @@ impl<'s, 'p> Run<'s, 'p> {
                 });
                 start
             }
-            Op::Call(call) => match self.call(frame, inst, call, depth)? {
+            Op::Call(call) => match self.call(frame, block, inst, call, depth)? {
                 Some(value) => value,
-                None => self.random.value(width),
+                // Of a function that is not executed, the analysis may know more.
+                None => {
+                    let fact = frame
+                        .facts
+                        .value(Value::Inst(inst), &self.search.interpreter);
+                    self.draw(fact, width)
+                }
             },
             Op::Other(values) => {
                 for value in values {
@@ -426,6 +534,7 @@ impl<'s, 'p> Run<'s, 'p> {
     fn call(
         &mut self,
         frame: &Frame<'p>,
+        block: u32,
         inst: u32,
         call: &Call,
         depth: u32,
@@ -435,6 +544,9 @@ impl<'s, 'p> Run<'s, 'p> {
             .iter()
             .map(|arg| self.value(frame, *arg))
             .collect();
+        if scopes::is_current(self.program, call) {
+            return Ok(Some(CURRENT));
+        }
         let pointer = match call.callee {
             Callee::Indirect(value) => self.value(frame, value),
             _ => 0,
@@ -467,12 +579,16 @@ impl<'s, 'p> Run<'s, 'p> {
                     return Ok(result);
                 }
             } else if symbol.function().is_some() {
-                return self.function(target, args, depth + 1);
+                let interpreter = &self.search.interpreter;
+                let known = |arg: &Value| frame.facts.argument(interpreter, *arg, block);
+                let known = call.args.iter().map(known).collect();
+                return self.function(target, args, known, depth + 1);
             } else if symbol.noreturn {
                 return Err(Ended);
             }
         }
-        for arg in args {
+        let printed = target.is_some_and(|target| prints(self.program.name(target)));
+        for arg in args.into_iter().filter(|_| !printed) {
             self.forget(arg);
         }
         Ok(None)
@@ -534,6 +650,7 @@ struct Frame<'p> {
     function: &'p Function,
     args: Vec<u64>,
     values: Vec<Option<u64>>,
+    facts: Rc<interpret::Run<'p>>,
 }
 
 /// Returns the result, or nothing if there is none.

@@ -11,7 +11,9 @@ use crate::{
     ir::*,
     readonly::ReadOnly,
     roots::{RANGE_BLOCKABLE, RANGE_FLAGS},
+    scopes::Scopes,
     stack::{Cell, Stack},
+    static_calls::StaticCalls,
     targets::Targets,
     value::{Abstract, ObjectId},
 };
@@ -24,6 +26,9 @@ const ROUNDS: usize = 60;
 
 /// The number of steps from a condition, or a value, in which a branch is found to restrict it.
 const REFINEMENT: u32 = 4;
+
+/// A function, the facts about its arguments, and whether it is called in a scope.
+type Arguments = (SymId, Vec<Abstract>, bool);
 
 /// Facts about an object in memory: by offset, a width and a value.
 pub type Contents = BTreeMap<i64, (u8, Abstract)>;
@@ -42,6 +47,8 @@ pub struct Interpreter<'p> {
     pub program: &'p Program,
     pub targets: &'p Targets,
     pub precision: Precision,
+    pub static_calls: StaticCalls,
+    pub scopes: Scopes,
     read_only: ReadOnly,
     /// The bits that are never set in a field, by assumption, and the axiom.
     never: HashMap<KeyId, (usize, u64)>,
@@ -51,7 +58,7 @@ pub struct Interpreter<'p> {
     stacks: RefCell<HashMap<SymId, Rc<Stack>>>,
     objects: RefCell<Vec<Contents>>,
     object_ids: RefCell<HashMap<Contents, ObjectId>>,
-    results: RefCell<HashMap<(SymId, Vec<Abstract>), Abstract>>,
+    results: RefCell<HashMap<Arguments, (Abstract, bool)>>,
 }
 
 /// A function as it runs with given arguments.
@@ -66,6 +73,13 @@ pub struct Run<'p> {
     stack: Rc<Stack>,
     /// A field of which some bits are not set while this function runs.
     clear: Option<(KeyId, u64)>,
+    /// Whether each block begins in a scope, if it is live: see [`crate::scopes`].
+    scopes: Vec<bool>,
+    /// Whether the instruction that is evaluated is in a scope.
+    in_scope: bool,
+    /// The calls in a scope, and the blocks at the end of which there is one.
+    calls_in_scope: HashSet<u32>,
+    ends_in_scope: Vec<bool>,
 }
 
 impl<'p> Interpreter<'p> {
@@ -74,6 +88,8 @@ impl<'p> Interpreter<'p> {
             program,
             targets,
             precision,
+            static_calls: StaticCalls::new(program),
+            scopes: Scopes::new(program),
             read_only: Default::default(),
             never: HashMap::new(),
             used: Default::default(),
@@ -145,13 +161,19 @@ impl<'p> Interpreter<'p> {
 
     /// Runs a function that has a body.
     pub fn run(&self, symbol: SymId, args: &[Abstract]) -> Run<'p> {
-        self.run_at(symbol, args, 0, None)
+        self.run_from(symbol, args, false)
+    }
+
+    /// Runs a function that may be called in a scope.
+    pub fn run_from(&self, symbol: SymId, args: &[Abstract], scope: bool) -> Run<'p> {
+        self.run_at(symbol, args, 0, None, scope)
     }
 
     /// Runs a function that has a section, as far as it is in it: the range that it is called for must not block.
     pub fn run_in_section(&self, symbol: SymId) -> Run<'p> {
         let flags = self.program.key(RANGE_FLAGS);
-        self.run_at(symbol, &[], 0, flags.map(|flags| (flags, RANGE_BLOCKABLE)))
+        let clear = flags.map(|flags| (flags, RANGE_BLOCKABLE));
+        self.run_at(symbol, &[], 0, clear, false)
     }
 
     fn run_at(
@@ -160,6 +182,7 @@ impl<'p> Interpreter<'p> {
         args: &[Abstract],
         depth: u32,
         clear: Option<(KeyId, u64)>,
+        scope: bool,
     ) -> Run<'p> {
         let function = self
             .program
@@ -182,8 +205,13 @@ impl<'p> Interpreter<'p> {
             predecessors,
             stack: self.stack(symbol, function),
             clear,
+            scopes: vec![true; blocks],
+            in_scope: false,
+            calls_in_scope: HashSet::new(),
+            ends_in_scope: vec![false; blocks],
         };
         run.live[0] = true;
+        run.scopes[0] = scope;
         for round in 0.. {
             if !run.round(self, depth) {
                 break;
@@ -196,34 +224,47 @@ impl<'p> Interpreter<'p> {
         run
     }
 
-    /// Returns the result of a call.
-    fn result(&self, callee: SymId, args: Vec<Abstract>, depth: u32) -> Abstract {
+    /// Returns the result of a call that may be made in a scope, and whether there is a scope when it returns.
+    pub fn result(
+        &self,
+        callee: SymId,
+        args: Vec<Abstract>,
+        scope: bool,
+        depth: u32,
+    ) -> (Abstract, bool) {
+        let unknown = (Abstract::Top, false);
         let callee = self.program.resolve(callee);
         let Some(function) = self.program.function(callee) else {
-            return Abstract::Top;
+            return unknown;
         };
         if depth >= DEPTH || function.insts.len() > SIZE || !self.precision.values {
-            return Abstract::Top;
+            return unknown;
         }
-        let key = (callee, args);
+        let key = (callee, args, scope);
         if let Some(result) = self.results.borrow().get(&key) {
             return *result;
         }
         // The result of a recursive call is not known.
-        self.results.borrow_mut().insert(key.clone(), Abstract::Top);
-        let run = self.run_at(callee, &key.1, depth + 1, None);
-        let mut result = Abstract::Bottom;
+        self.results.borrow_mut().insert(key.clone(), unknown);
+        let run = self.run_at(callee, &key.1, depth + 1, None, scope);
+        let mut value = Abstract::Bottom;
         for (block, live) in function.blocks.iter().zip(&run.live) {
-            if let (End::Return(Some(value)), true) = (&block.end, live) {
-                result = result.join(run.value(*value, self));
+            if let (End::Return(Some(returned)), true) = (&block.end, live) {
+                value = value.join(run.value(*returned, self));
             }
         }
         // A call that does not return has no value, and the caller goes on as if it did.
-        if result == Abstract::Bottom {
-            result = Abstract::Top;
+        if value == Abstract::Bottom {
+            value = Abstract::Top;
         }
+        let result = (value, run.returns_in_scope());
         self.results.borrow_mut().insert(key, result);
         result
+    }
+
+    /// Forgets the results of calls: more is known about where scopes end.
+    pub fn forget_results(&self) {
+        self.results.borrow_mut().clear();
     }
 
     fn constant_load(&self, symbol: SymId, offset: i64, width: u8) -> Abstract {
@@ -259,21 +300,36 @@ impl<'p> Run<'p> {
                 continue;
             }
             let (first, end) = self.function.blocks[block as usize].insts;
+            self.in_scope = self.scopes[block as usize];
             for inst in first..end {
-                let width = self.function.insts[inst as usize].width;
+                let Inst { op, width, .. } = &self.function.insts[inst as usize];
                 let old = self.values[inst as usize];
-                if width == 0 || old == Abstract::Top {
-                    continue;
+                if *width > 0 && old != Abstract::Top {
+                    let new = old.join(self.evaluate(interpreter, block, inst, depth));
+                    if new != old {
+                        self.values[inst as usize] = new;
+                        changed = true;
+                    }
                 }
-                let new = old.join(self.evaluate(interpreter, block, inst, depth));
-                if new != old {
-                    self.values[inst as usize] = new;
-                    changed = true;
+                if let Op::Call(_) = op {
+                    if self.in_scope {
+                        self.calls_in_scope.insert(inst);
+                    } else {
+                        self.calls_in_scope.remove(&inst);
+                    }
                 }
+                let scopes = &interpreter.scopes;
+                self.in_scope =
+                    scopes.after(interpreter, self, (block, inst), self.in_scope, depth);
             }
+            self.ends_in_scope[block as usize] = self.in_scope;
             for to in self.next(interpreter, block) {
                 if self.edges.insert((block, to)) {
                     self.live[to as usize] = true;
+                    changed = true;
+                }
+                if self.scopes[to as usize] && !self.in_scope {
+                    self.scopes[to as usize] = false;
                     changed = true;
                 }
             }
@@ -284,6 +340,8 @@ impl<'p> Run<'p> {
     fn give_up(&mut self) {
         self.values.fill(Abstract::Top);
         self.live.fill(true);
+        self.ends_in_scope.fill(false);
+        self.calls_in_scope.clear();
         for (block, from) in self.function.blocks.iter().enumerate() {
             self.edges.extend(
                 from.end
@@ -336,6 +394,18 @@ impl<'p> Run<'p> {
             }
             _ => end.successors(),
         }
+    }
+
+    /// Returns whether a call is made in a scope.
+    pub fn is_in_scope(&self, call: u32) -> bool {
+        self.calls_in_scope.contains(&call)
+    }
+
+    /// Returns whether there is a scope at each return.
+    pub fn returns_in_scope(&self) -> bool {
+        let returns = |block: &usize| matches!(self.function.blocks[*block].end, End::Return(_));
+        let mut blocks = (0..self.live.len()).filter(|block| self.live[*block] && returns(block));
+        blocks.all(|block| self.ends_in_scope[block])
     }
 
     /// Returns whether a run may go from one block to another.
@@ -529,6 +599,13 @@ impl<'p> Run<'p> {
                         return Abstract::bits(*width, mask, 0);
                     }
                 }
+                if self.in_scope && loaded == Abstract::Top {
+                    let scopes = &interpreter.scopes;
+                    let bit = scopes.bit(interpreter.program, self.function, *pointer, *key);
+                    if let Some(bit) = bit {
+                        return Abstract::bits(*width, 0, bit);
+                    }
+                }
                 match interpreter.never.get(key) {
                     Some((axiom, mask)) if loaded == Abstract::Top => {
                         interpreter.used.borrow_mut().insert(*axiom);
@@ -547,7 +624,7 @@ impl<'p> Run<'p> {
                     if args.contains(&Abstract::Bottom) {
                         return Abstract::Bottom;
                     }
-                    interpreter.result(callee, args, depth)
+                    interpreter.result(callee, args, self.in_scope, depth).0
                 }
                 _ => Abstract::Top,
             },

@@ -12,6 +12,7 @@
 //! value        facts about a value
 //! stack, readonly  facts about variables whose address is passed
 //! interpret    which blocks of a function can run, given its arguments
+//! scopes       where no allocation waits for memory
 //! static_calls the targets of a static call
 //! relevance    which arguments matter
 //! sections     which calls are made in a non-blocking section
@@ -38,6 +39,7 @@ pub mod output;
 mod readonly;
 mod relevance;
 pub mod roots;
+mod scopes;
 pub mod search;
 pub mod sections;
 mod stack;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     axioms::Axioms,
-    execute::{Random, Run},
+    execute::{Known, Random, Run},
     interpret::{Interpreter, Precision},
     ir::*,
     names::Names,
@@ -43,12 +43,13 @@ pub struct Outcome {
     pub functions: usize,
     pub places: usize,
     pub found: usize,
-    /// A sentence for each sleep that was not found, or that a run came to without one.
+    /// A sentence for each sleep that was not found, or that a run came to without one, and for each run that the
+    /// analysis does not allow.
     pub missed: Vec<String>,
 }
 
-/// Where a run has been: the instructions of each function.
-type Trace = BTreeMap<SymId, BTreeSet<u32>>;
+/// Where runs have been: the instructions of each function, and for each whether it ran where an allocation may wait.
+type Trace = BTreeMap<SymId, BTreeMap<u32, bool>>;
 
 /// Puts `count` sleeps on paths of the roots that `select` takes, one after the other.
 pub fn mutate(
@@ -83,7 +84,7 @@ pub fn mutate(
     outcome.roots = traced.len();
     outcome.functions = functions.len();
     let places: BTreeSet<(SymId, u32)> = (traced.iter().flat_map(|(_, trace)| trace))
-        .flat_map(|(symbol, insts)| insts.iter().map(|inst| (*symbol, *inst)))
+        .flat_map(|(symbol, insts)| insts.keys().map(|inst| (*symbol, *inst)))
         .collect();
     outcome.places = places.len();
     let sleeps: Vec<(SymId, Vec<Value>)> = SLEEPS
@@ -99,8 +100,11 @@ pub fn mutate(
     for _ in 0..count {
         let (root, trace) = &traced[random.below(traced.len())];
         let (symbol, insts) = nth(trace.iter(), &mut random);
-        let inst = *nth(insts.iter(), &mut random);
-        let (callee, args) = &sleeps[random.below(sleeps.len())];
+        let (&inst, &waits) = nth(insts.iter(), &mut random);
+        let sleeps: Vec<_> = (sleeps.iter())
+            .filter(|(_, args)| waits || !args.contains(&Value::Int(32, GFP_KERNEL)))
+            .collect();
+        let (callee, args) = sleeps[random.below(sleeps.len())];
         let function = program.function(*symbol).expect("it ran");
         let place =
             (inst..function.insts.len() as u32).find_map(|inst| function.place(inst).cloned());
@@ -162,6 +166,7 @@ fn traces(
     outcome: &mut Outcome,
 ) -> Vec<(Root, Trace)> {
     let search = search(program, targets, axioms, names);
+    let mut known = Known::new();
     let mut found = vec![];
     for root in roots::all(&search.interpreter) {
         // A run of a function with a section may end before the section.
@@ -175,9 +180,15 @@ fn traces(
         }
         let mut trace = Trace::new();
         for _ in 0..RUNS {
-            let run = Run::new(&search, random, root.symbol, &args);
-            for (symbol, inst) in run.trace {
-                trace.entry(symbol).or_default().insert(inst);
+            let run = Run::new(&search, random, &mut known, root.symbol, &args);
+            for (symbol, inst, in_scope) in run.trace {
+                *trace.entry(symbol).or_default().entry(inst).or_default() |= !in_scope;
+            }
+            if let Some(what) = run.ruled_out {
+                outcome.missed.push(format!(
+                    "{} was executed, and left what the analysis allows: {what}",
+                    names.of(program, root.symbol)
+                ));
             }
             if run.slept {
                 outcome.missed.push(format!(

@@ -16,7 +16,6 @@ use crate::{
     relevance::Relevance,
     roots,
     sections::Section,
-    static_calls::StaticCalls,
     value::Abstract,
 };
 
@@ -94,7 +93,6 @@ pub struct Search<'p> {
     pub partial: bool,
     relevance: Relevance,
     names: &'p Names,
-    static_calls: StaticCalls,
     /// The targets of the calls of a function, by instruction.
     indirect: RefCell<HashMap<Site, Rc<Vec<SymId>>>>,
     asm: RefCell<HashMap<Site, Rc<Calls>>>,
@@ -103,6 +101,8 @@ pub struct Search<'p> {
 struct Node {
     symbol: SymId,
     args: Vec<Abstract>,
+    /// Whether the function is called in a scope: see [`crate::scopes`].
+    scope: bool,
     parent: usize,
     place: Option<Place>,
     indirect: bool,
@@ -112,7 +112,9 @@ struct Node {
 #[derive(Default)]
 struct State {
     nodes: Vec<Node>,
-    known: HashMap<(SymId, Vec<Abstract>), usize>,
+    known: HashMap<(SymId, Vec<Abstract>, bool), usize>,
+    /// Whether the call that is looked at is in a scope.
+    scope: bool,
     contexts: HashMap<SymId, u32>,
     queue: VecDeque<usize>,
     axioms: BTreeSet<usize>,
@@ -133,7 +135,6 @@ impl<'p> Search<'p> {
         }
         Search {
             relevance: Relevance::new(program),
-            static_calls: StaticCalls::new(program),
             names,
             indirect: Default::default(),
             asm: Default::default(),
@@ -236,6 +237,7 @@ impl<'p> Search<'p> {
                 parent,
                 place,
                 indirect,
+                ..
             } = &state.nodes[node];
             chain.push(Step {
                 function: self.name(*symbol).to_string(),
@@ -267,38 +269,46 @@ impl<'p> Search<'p> {
         args.iter().enumerate().filter_map(show).collect()
     }
 
-    fn push(
-        &self,
-        state: &mut State,
-        parent: usize,
-        symbol: SymId,
-        mut args: Vec<Abstract>,
-        place: Option<Place>,
-        indirect: bool,
-    ) {
-        let params = self
-            .interpreter
-            .program
-            .function(symbol)
-            .map_or(0, |function| function.params.len());
-        args.resize(params, Abstract::Top);
+    /// Returns the facts about the arguments of a function that matter, one for each parameter.
+    pub fn relevant(&self, symbol: SymId, mut args: Vec<Abstract>) -> Vec<Abstract> {
+        let function = self.interpreter.program.function(symbol);
+        args.resize(
+            function.map_or(0, |function| function.params.len()),
+            Abstract::Top,
+        );
         for (param, arg) in args.iter_mut().enumerate() {
             if !self.interpreter.precision.values || !self.relevance.has(symbol, param as u32) {
                 *arg = Abstract::Top;
             }
         }
+        args
+    }
+
+    fn push(
+        &self,
+        state: &mut State,
+        parent: usize,
+        symbol: SymId,
+        args: Vec<Abstract>,
+        place: Option<Place>,
+        indirect: bool,
+    ) {
+        let mut args = self.relevant(symbol, args);
         let count = state.contexts.entry(symbol).or_default();
         if *count >= CONTEXTS_PER_FUNCTION {
             args.fill(Abstract::Top);
         }
         let next = state.nodes.len();
-        if *state.known.entry((symbol, args.clone())).or_insert(next) != next {
+        let scope = state.scope;
+        let key = (symbol, args.clone(), scope);
+        if *state.known.entry(key).or_insert(next) != next {
             return;
         }
         *count += 1;
         state.nodes.push(Node {
             symbol,
             args,
+            scope,
             parent,
             place,
             indirect,
@@ -308,8 +318,12 @@ impl<'p> Search<'p> {
 
     fn visit(&self, state: &mut State, node: usize) {
         let Node {
-            symbol, ref args, ..
+            symbol,
+            ref args,
+            scope,
+            ..
         } = state.nodes[node];
+        state.scope = scope;
         let program = self.interpreter.program;
         if let Definition::Assembly(callees) = &program.symbols[symbol as usize].definition {
             for callee in callees {
@@ -324,7 +338,7 @@ impl<'p> Search<'p> {
         };
         let run = match section {
             Some(_) => self.interpreter.run_in_section(symbol),
-            None => self.interpreter.run(symbol, args),
+            None => self.interpreter.run_from(symbol, args, scope),
         };
         let explained = state
             .explain
@@ -345,6 +359,7 @@ impl<'p> Search<'p> {
                 if !(section.as_ref()).is_none_or(|section| section.calls.contains(&inst)) {
                     continue;
                 }
+                state.scope = run.is_in_scope(inst);
                 let place = run.function.place(inst).cloned();
                 let args = |this: &Self| {
                     call.args
@@ -438,7 +453,11 @@ impl<'p> Search<'p> {
                     Some(key) => {
                         let field = format!("__SCK__{key}");
                         let axiom = self.axioms.of_indirect(self.name(caller), &[&field]);
-                        let targets = self.static_calls.of(key).filter(|_| axiom.is_none())?;
+                        let targets = self
+                            .interpreter
+                            .static_calls
+                            .of(key)
+                            .filter(|_| axiom.is_none())?;
                         Some(targets.iter().copied().collect())
                     }
                     None => Some(vec![callee]),
@@ -488,7 +507,7 @@ impl<'p> Search<'p> {
             state.axioms.insert(axiom);
             return;
         }
-        match self.static_calls.of(key) {
+        match self.interpreter.static_calls.of(key) {
             Some(targets) if !self.partial => {
                 for target in targets {
                     self.call(state, node, place.clone(), *target, args.clone(), true);
