@@ -9,7 +9,8 @@
 ## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
-## make prove       prove that no callback can sleep, in Rust and in C: with DRIVER=path of a driver, ROOT=function of any
+## make prove       prove that no callback can sleep, in Rust and in C: with DRIVER=path of a driver, ROOT=function of any;
+##                  with USERS=1 the large drivers in C; with MUTATE=100 put sleeps on paths, and check that it alarms
 ## make bench       the cost of Rust beside C; with CASE=... only the cases that match; with ARCH=arm64 on arm64
 ## make reap        your driver meets the OOM reaper: make reap DRIVER=folder
 ## make docs        the pages and the API documentation as HTML

@@ -52,6 +52,7 @@ BITCODE = {
 # The objects of large drivers that have callbacks of MMU notifiers, and objects that they call.
 USERS = (
     "drivers/accel/amdxdna/amdxdna_gem.o",
+    "drivers/base/core.o",
     "drivers/gpu/drm/amd/amdgpu/amdgpu_hmm.o",
     "drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o",
     "drivers/gpu/drm/drm_gpusvm.o",
@@ -59,6 +60,7 @@ USERS = (
     "drivers/gpu/drm/i915/gem/i915_gem_userptr.o",
     "drivers/gpu/drm/nouveau/nouveau_svm.o",
     "drivers/gpu/drm/radeon/radeon_mn.o",
+    "drivers/gpu/drm/radeon/radeon_ttm.o",
     "drivers/gpu/drm/xe/xe_userptr.o",
     "drivers/infiniband/hw/mlx5/odp.o",
     "drivers/xen/gntdev.o",

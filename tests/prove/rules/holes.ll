@@ -3,7 +3,11 @@
 ; UNPROVEN no_body: nobody has no body
 ; UNPROVEN no_target: an indirect call
 ; UNPROVEN unknown_assembly: inline assembly
+; ALARM static_call_of_table: __might_sleep
+; PROVED static_call_of_table_only
+; ALARM static_call_of_assembly: __might_sleep
 ; UNPROVEN static_call_picked: the targets of the static call
+; PROVED static_call_of_nothing
 ; UNPROVEN static_call_unknown: the targets of the static call
 ; PROVED static_call_known
 ; PROVED after_dead_hole
@@ -109,3 +113,60 @@ define void @static_call_picked() {
   call void @__SCT__picked()
   ret void
 }
+
+; The function comes from a table. The type of the call is that of the trampoline.
+%struct.table = type { i64, ptr, ptr }
+@table = global %struct.table zeroinitializer
+@__SCK__of_table = global { ptr } zeroinitializer
+@__SCK__of_table_only = global { ptr } zeroinitializer
+declare !kcfi_type !0 void @__SCT__of_table(i64)
+declare !kcfi_type !0 void @__SCT__of_table_only(i64)
+
+; No function is stored in it.
+%struct.optional = type { i64, ptr }
+@optional = global %struct.optional zeroinitializer
+@__SCK__of_nothing = global { ptr } zeroinitializer
+declare !kcfi_type !0 void @__SCT__of_nothing(i64)
+
+define void @static_call_of_nothing() {
+  call void @__SCT__of_nothing(i64 0)
+  ret void
+}
+
+define internal void @sleeps(i64 %x) !kcfi_type !0 {
+  call void @__might_sleep()
+  ret void
+}
+
+define internal void @quiet_too(i64 %x) !kcfi_type !0 {
+  ret void
+}
+
+define void @picks_of_table() {
+  store ptr @sleeps, ptr getelementptr (%struct.table, ptr @table, i64 0, i32 1)
+  store ptr @quiet_too, ptr getelementptr (%struct.table, ptr @table, i64 0, i32 2)
+  %f = load ptr, ptr getelementptr (%struct.table, ptr @table, i64 0, i32 1)
+  call void @__static_call_update(ptr @__SCK__of_table, ptr @__SCT__of_table, ptr %f)
+  %h = load ptr, ptr getelementptr (%struct.optional, ptr @optional, i64 0, i32 1)
+  call void @__static_call_update(ptr @__SCK__of_nothing, ptr @__SCT__of_nothing, ptr %h)
+  %g = load ptr, ptr getelementptr (%struct.table, ptr @table, i64 0, i32 2)
+  call void @__static_call_update(ptr @__SCK__of_table_only, ptr @__SCT__of_table_only, ptr %g)
+  ret void
+}
+
+define void @static_call_of_table() {
+  call void @__SCT__of_table(i64 0)
+  ret void
+}
+
+define void @static_call_of_assembly() {
+  call void asm sideeffect "call __SCT__of_table", ""()
+  ret void
+}
+
+define void @static_call_of_table_only() {
+  call void @__SCT__of_table_only(i64 0)
+  ret void
+}
+
+!0 = !{i32 21}

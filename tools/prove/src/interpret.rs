@@ -88,7 +88,7 @@ impl<'p> Interpreter<'p> {
             program,
             targets,
             precision,
-            static_calls: StaticCalls::new(program),
+            static_calls: StaticCalls::new(program, targets),
             scopes: Scopes::new(program),
             read_only: Default::default(),
             never: HashMap::new(),

@@ -558,7 +558,7 @@ impl<'p> Search<'p> {
             state.hole.get_or_insert((node, place.clone(), why));
         }
         for target in targets {
-            self.call(state, node, place.clone(), target, vec![], false);
+            self.direct(state, node, place.clone(), target, vec![]);
         }
     }
 

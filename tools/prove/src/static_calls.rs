@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ir::*;
+use crate::{ir::*, targets::Targets};
 
 /// The targets of each static call by its name, or `None` if one of them is not known.
 pub struct StaticCalls(BTreeMap<String, Option<BTreeSet<SymId>>>);
 
 impl StaticCalls {
-    pub fn new(program: &Program) -> Self {
+    pub fn new(program: &Program, targets: &Targets) -> Self {
         let mut calls: BTreeMap<String, Option<BTreeSet<SymId>>> = BTreeMap::new();
         for symbol in &program.symbols {
             let Some(key) = symbol.name.strip_prefix("__SCK__") else {
@@ -30,9 +30,12 @@ impl StaticCalls {
                 calls.insert(key.into(), Some(found.collect()));
             }
         }
-        for function in program.symbols.iter().filter_map(Symbol::function) {
+        for (symbol, definition) in program.symbols.iter().enumerate() {
+            let Some(function) = definition.function() else {
+                continue;
+            };
             for inst in &function.insts {
-                let Some((key, to)) = update(program, inst) else {
+                let Some((key, trampoline, to)) = update(program, inst) else {
                     continue;
                 };
                 let entry = calls
@@ -42,10 +45,17 @@ impl StaticCalls {
                 let found = match to {
                     Value::Address(target, 0) => vec![program.resolve(target)],
                     Value::Int(64, 0) => vec![],
-                    // A function that is picked at boot, such as one of a table for the processor.
+                    // A function that is picked at boot, such as one of a table for the processor: any that may be there, if
+                    // the trampoline tells the type. If no function is stored in the field, the call does nothing.
                     _ => {
-                        *entry = None;
-                        continue;
+                        let kcfi = program.symbols[trampoline as usize].kcfi;
+                        let found = targets.of_call(program, symbol as SymId, to, kcfi);
+                        let empty_field = found.is_empty() && !function.fields(to).is_empty();
+                        if kcfi.is_none() || found.is_empty() && !empty_field {
+                            *entry = None;
+                            continue;
+                        }
+                        found
                     }
                 };
                 known.extend(found);
@@ -60,8 +70,8 @@ impl StaticCalls {
     }
 }
 
-/// Returns the name of the static call that an instruction updates, and the new function.
-fn update<'p>(program: &'p Program, inst: &Inst) -> Option<(&'p str, Value)> {
+/// Returns the name of the static call that an instruction updates, its trampoline, and the new function.
+fn update<'p>(program: &'p Program, inst: &Inst) -> Option<(&'p str, SymId, Value)> {
     let Op::Call(call) = &inst.op else {
         return None;
     };
@@ -69,8 +79,11 @@ fn update<'p>(program: &'p Program, inst: &Inst) -> Option<(&'p str, Value)> {
         return None;
     };
     match call.args[..] {
-        [Value::Address(key, 0), _, to] if program.name(callee) == "__static_call_update" => {
-            Some((program.name(key).strip_prefix("__SCK__")?, to))
+        [Value::Address(key, 0), Value::Address(trampoline, 0), to]
+            if program.name(callee) == "__static_call_update" =>
+        {
+            let key = program.name(key).strip_prefix("__SCK__")?;
+            Some((key, program.resolve(trampoline), to))
         }
         _ => None,
     }
