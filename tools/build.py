@@ -52,7 +52,6 @@ BITCODE = {
 # The objects of large drivers that have callbacks of MMU notifiers, and objects that they call.
 USERS = (
     "drivers/accel/amdxdna/amdxdna_gem.o",
-    "drivers/base/core.o",
     "drivers/gpu/drm/amd/amdgpu/amdgpu_hmm.o",
     "drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o",
     "drivers/gpu/drm/drm_gpusvm.o",

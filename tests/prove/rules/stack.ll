@@ -245,8 +245,7 @@ define void @through_select(i1 %c) {
   store i32 0, ptr %v
   %w = alloca i32
   %q = select i1 %c, ptr %v, ptr %w
-  store i32 1, ptr %q
-  call void @reads(ptr %w)
+  call void @stores(ptr %q)
   call void @reads(ptr %v)
   ret void
 }
