@@ -5,6 +5,7 @@
 ; ALARM of_argument_other: __might_sleep
 ; ALARM of_recursion: __might_sleep
 ; ALARM of_no_body: __might_sleep
+; ALARM of_wide_argument: __might_sleep
 ; ALARM of_recursion_that_ends: __might_sleep
 ; axiom absent unknown # it has no body
 
@@ -87,5 +88,22 @@ out:
 define void @of_recursion_that_ends(i32 %x) {
   %count = call i32 @count(i32 %x)
   call void @if_set(i32 %count)
+  ret void
+}
+
+; Nothing is known of a number of 128 bits, and yet the call is made.
+define internal i32 @narrow(i128 %wide, i32 %x) noinline {
+  ret i32 %x
+}
+
+define void @of_wide_argument(i128 %a, i32 %x) {
+  %wide = add i128 %a, 1
+  %y = call i32 @narrow(i128 %wide, i32 %x)
+  %set = icmp ne i32 %y, 0
+  br i1 %set, label %sleeps, label %out
+sleeps:
+  call void @__might_sleep()
+  br label %out
+out:
   ret void
 }

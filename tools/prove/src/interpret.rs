@@ -199,7 +199,13 @@ impl<'p> Interpreter<'p> {
             symbol,
             function,
             args: args.to_vec(),
-            values: vec![Abstract::Bottom; function.insts.len()],
+            values: (function.insts.iter())
+                // A value that is not followed can be anything.
+                .map(|inst| match inst.width {
+                    0 => Abstract::Top,
+                    _ => Abstract::Bottom,
+                })
+                .collect(),
             edges: HashSet::new(),
             live: vec![false; blocks],
             predecessors,
