@@ -99,7 +99,7 @@ def find_driver(tree, driver):
         roots = map(pathlib.Path, filter(None, [tree.src, os.environ.get("KSRC")]))
         inside = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
         name = str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else ""
-        # The place of a folder is known by that of what is in it.
+        # A folder has the place of its files.
         inside += [pathlib.Path(target) for target in (place(name), place(f"{name}/")) if target]
     else:
         inside = [] if os.path.isabs(driver) else [pathlib.Path(os.path.normpath(driver))]
@@ -154,7 +154,7 @@ def build_driver(tree, path):
     out = tree.root / f"{NAME}-driver" / f"{path.name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
     out.mkdir(parents=True, exist_ok=True)
     folder = path if path.is_dir() else folder_for_file(path, out / "folder")
-    # Nothing is written beside the driver.
+    # No file is written into the folder of the driver.
     log = tree.results / NAME / "driver.log"
     if run_make(tree, NAME, log, make(tree, NAME, f"M={folder}", f"MO={out}", "modules.order")):
         raise Failure(f"{path} does not build:\n{explain(log.read_text(errors='replace'))}\nlog: {log}")
@@ -169,7 +169,7 @@ def folder_for_file(path, folder):
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    # Neither what says how to build the folder, nor the same driver in another language.
+    # Not the Makefile of the folder, and not the same driver in another language.
     other = {"Kbuild", "Makefile", *(f"{path.stem}{suffix}" for suffix in (".c", ".rs", ".S"))} - {path.name}
     for neighbor in path.parent.iterdir():
         if neighbor.name not in other:

@@ -19,3 +19,10 @@ sleeps:
 jumps:
 	jmp sleeps
 	.size jumps, . - jumps
+
+	.globl allocates
+	.type allocates, @function
+allocates:
+	call allocates_in_c
+	ret
+	.size allocates, . - allocates

@@ -320,6 +320,24 @@ static bool p_noreclaim_ended(ARGS)
 }
 OPS(p_noreclaim_ended)
 
+static bool p_noreclaim_cleared(ARGS)
+{
+	memalloc_noreclaim_save();
+	current->flags &= ~PF_MEMALLOC;
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(p_noreclaim_cleared)
+
+static bool n_values_noreclaim_other_flag(ARGS)
+{
+	memalloc_noreclaim_save();
+	current->flags &= ~PF_MEMALLOC_NOFS;
+	middle(GFP_KERNEL);
+	return 1;
+}
+OPS(n_values_noreclaim_other_flag)
+
 static bool p_noreclaim_lock(ARGS)
 {
 	memalloc_noreclaim_save();
@@ -405,6 +423,15 @@ static bool p_noreclaim_of_another_task(ARGS)
 	return 1;
 }
 OPS(p_noreclaim_of_another_task)
+
+static bool p_noreclaim_flags_of_another_task(ARGS)
+{
+	memalloc_noreclaim_save();
+	if (!(((struct task_struct *)driver(mni)->p)->flags & PF_MEMALLOC))
+		mutex_lock(mni);
+	return 1;
+}
+OPS(p_noreclaim_flags_of_another_task)
 
 static bool p_noreclaim_perhaps_of_this_task(ARGS)
 {

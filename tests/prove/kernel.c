@@ -41,6 +41,12 @@ void *slab_alloc(size_t size, gfp_t gfp)
 	return memory;
 }
 
+/* Called by assembly. */
+void allocates_in_c(void)
+{
+	slab_alloc(8, GFP_KERNEL);
+}
+
 void __attribute__((weak)) weak_one(void *p)
 {
 	mutex_lock(p);

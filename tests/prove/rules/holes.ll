@@ -7,6 +7,7 @@
 ; PROVED static_call_of_table_only
 ; ALARM static_call_of_assembly: __might_sleep
 ; UNPROVEN static_call_picked: the targets of the static call
+; UNPROVEN static_call_of_argument: the targets of the static call
 ; PROVED static_call_of_nothing
 ; UNPROVEN static_call_unknown: the targets of the static call
 ; PROVED static_call_known
@@ -127,6 +128,19 @@ declare !kcfi_type !0 void @__SCT__of_table_only(i64)
 @optional = global %struct.optional zeroinitializer
 @__SCK__of_nothing = global { ptr } zeroinitializer
 declare !kcfi_type !0 void @__SCT__of_nothing(i64)
+
+@__SCK__of_argument = global { ptr } zeroinitializer
+declare !kcfi_type !0 void @__SCT__of_argument(i64)
+
+define void @picks_argument(ptr %f) {
+  call void @__static_call_update(ptr @__SCK__of_argument, ptr @__SCT__of_argument, ptr %f)
+  ret void
+}
+
+define void @static_call_of_argument() {
+  call void @__SCT__of_argument(i64 0)
+  ret void
+}
 
 define void @static_call_of_nothing() {
   call void @__SCT__of_nothing(i64 0)

@@ -4,6 +4,7 @@
 ; axiom absent _printk # for this test
 ; PROVED only_read
 ; ALARM written_twice: __might_sleep
+; ALARM written_on_either_way: __might_sleep
 ; ALARM written_in_part: __might_sleep
 ; ALARM copied_from_unknown: __might_sleep
 ; ALARM copied_by_unknown_length: __might_sleep
@@ -177,6 +178,20 @@ define void @written_twice(i1 %c) {
   br i1 %c, label %again, label %out
 again:
   store i32 1, ptr %v
+  br label %out
+out:
+  call void @reads(ptr %v)
+  ret void
+}
+
+define void @written_on_either_way(i1 %c) {
+  %v = alloca i32
+  br i1 %c, label %a, label %b
+a:
+  store i32 1, ptr %v
+  br label %out
+b:
+  store i32 0, ptr %v
   br label %out
 out:
   call void @reads(ptr %v)

@@ -29,9 +29,9 @@ pub struct Scopes {
     flag: Option<(KeyId, u64)>,
     /// The functions that may change the bit.
     change: HashSet<SymId>,
-    /// Those, and the functions that call them by their names, and so on: of each of them the callees that are, too.
+    /// The functions from which calls by name lead to one of those, each with the callees on such a way.
     reach: OnceCell<HashMap<SymId, Vec<SymId>>>,
-    /// The functions that may return without the scope in which they are called, as far as that is settled.
+    /// The functions that may return without the scope in which they are called, among those that are settled.
     end: RefCell<HashSet<SymId>>,
     settled: RefCell<HashSet<SymId>>,
 }
@@ -199,7 +199,7 @@ impl Scopes {
     }
 }
 
-/// Returns the functions that call one of `found` by its name, or one that does, each with those that it calls.
+/// Returns the functions from which calls by name lead to one of `found`, each with the callees on such a way.
 fn reach(program: &Program, found: &HashSet<SymId>) -> HashMap<SymId, Vec<SymId>> {
     let mut callers: HashMap<SymId, BTreeSet<SymId>> = HashMap::new();
     for symbol in 0..program.symbols.len() as SymId {
