@@ -69,7 +69,7 @@ USERS = (
 CONFIGS = {
     # The quick one: no SMP, and no lockdep because that switches itself off at boot.
     "uml": Config("um", ["common"], files=750),
-    "x86_64": Config("x86_64", [*X86_64, "rxe"]),
+    "x86_64": Config("x86_64", [*X86_64, "rxe"], files=1350),
     "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
     "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
     "arm64": Config("arm64", ARM64),
