@@ -3,16 +3,16 @@
 
 use crate::ir::*;
 
-/// The functions that a piece of inline assembly may call.
+/// The possible callees of a piece of inline assembly.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Calls {
     /// These functions, perhaps none.
     Functions(Vec<SymId>),
-    /// Something that its text does not name.
+    /// A call not named in its text.
     Unknown,
 }
 
-/// Returns the functions that the text or the arguments of inline assembly name.
+/// Returns the functions named in the text or the arguments of inline assembly.
 pub fn inline_calls(program: &Program, text: &str, args: &[Value]) -> Calls {
     let mut functions = vec![];
     for arg in args {
@@ -35,7 +35,7 @@ pub fn inline_calls(program: &Program, text: &str, args: &[Value]) -> Calls {
                 functions.push(symbol);
             }
         } else if word.ends_with('_') && word.len() > 4 {
-            // A name that an operand completes, such as `__get_user_${4:c}`: each number is possible.
+            // A name completed by an operand, such as `__get_user_${4:c}`: each number is possible.
             let complete = |name: &str| {
                 name.strip_prefix(word).is_some_and(|rest| {
                     !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
@@ -59,7 +59,7 @@ pub fn inline_calls(program: &Program, text: &str, args: &[Value]) -> Calls {
     }
 }
 
-/// Returns the fields that inline assembly calls through, such as those of `pv_ops`, if it calls through memory.
+/// Returns the fields through which inline assembly calls, such as those of `pv_ops`, if it calls through memory.
 pub fn inline_fields(program: &Program, text: &str, args: &[Value]) -> Vec<KeyId> {
     if !text.contains("call *") && !text.contains("call\t*") {
         return vec![];
@@ -97,7 +97,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Reads an object that the assembler made. A function calls each symbol to which its code has a relocation.
+/// Reads an object of the assembler. A function calls each symbol to which its code has a relocation.
 pub fn object(path: &str, bytes: &[u8]) -> Result<Object, String> {
     Elf { bytes }
         .object(path)

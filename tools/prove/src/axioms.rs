@@ -41,7 +41,7 @@ pub struct Axioms {
 }
 
 impl Axiom {
-    /// Returns whether a name is the one that the axiom is about, which may end in `*`.
+    /// Returns whether the axiom is about a name, which may end in `*`.
     fn is_about(&self, name: &str) -> bool {
         match self.name.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
@@ -119,7 +119,7 @@ impl Axioms {
         })
     }
 
-    /// Returns the bits that are never set in a field, with the number of the axiom.
+    /// Returns the bits never set in a field, with the number of the axiom.
     pub fn bits(&self) -> impl Iterator<Item = (usize, &str, u64)> {
         let all = self
             .all
@@ -129,12 +129,12 @@ impl Axioms {
         all.filter_map(|(index, axiom)| Some((index, axiom.name.as_str(), number(&axiom.callee)?)))
     }
 
-    /// Notes that an axiom was needed.
+    /// Notes the need for an axiom.
     pub fn mark(&self, axiom: usize) {
         self.used.borrow_mut().insert(axiom);
     }
 
-    /// Returns the functions that axioms name.
+    /// Returns the functions named in axioms.
     pub fn names(&self) -> BTreeSet<String> {
         self.all
             .iter()
@@ -142,7 +142,7 @@ impl Axioms {
             .collect()
     }
 
-    /// Returns the axioms that no call needed.
+    /// Returns the axioms no call needed.
     pub fn unused(&self) -> Vec<&Axiom> {
         let used = self.used.borrow();
         self.all

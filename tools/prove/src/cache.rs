@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Keeps objects that have been read, because the passes of LLVM take most of the time.
+//! Keeps the objects it has read, because the passes of LLVM take most of the time.
 //!
-//! There is one file for each path of an object. It begins with a digest of all that the object depends on: the prover
+//! There is one file for each path of an object. It begins with a digest of all inputs of the object: the prover
 //! itself, the functions that are kept out of line, and the contents of the object. A file with another digest, or one that
 //! cannot be read, is as good as none.
 
@@ -85,7 +85,7 @@ fn decode(kept: &[u8], digests: [u64; 2]) -> Option<Object> {
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
-    /// The numbers of the texts that are written but once.
+    /// The numbers of the texts, which are written but once.
     texts: HashMap<Arc<str>, u64>,
 }
 
@@ -163,7 +163,7 @@ impl Code for String {
     }
 }
 
-/// A text that is there often: written once, and from then on by its number.
+/// A frequent text: written once, and from then on by its number.
 impl Code for Arc<str> {
     fn put(&self, out: &mut Writer) {
         let next = out.texts.len() as u64;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Executes functions with numbers that are drawn at random, to test the analysis: each run must be one of its paths, and
-//! each value in it one that the facts allow.
+//! Executes functions with random numbers, to test the analysis: each run must be one of its paths, and
+//! the facts must allow each of its values.
 //!
 //! Unknown arguments, memory and results of assembly are drawn on first use, and then kept. The facts about the arguments
 //! of a root hold. A run ends at a sleep, at a fault, and where the C standard has no more to say.
@@ -28,12 +28,12 @@ const SYMBOLS: u64 = 0xffff_8000_0000_0000;
 const SYMBOL_SIZE: u64 = 1 << 24;
 const HEAP: u64 = 0xffff_a000_0000_0000;
 const STACK: u64 = 0xffff_c000_0000_0000;
-/// The task that runs.
+/// The current task.
 const CURRENT: u64 = 0xffff_e000_0000_0000;
 /// A variable is given so many bytes that no other follows closely.
 const GAP: u64 = 1 << 16;
 
-/// Random numbers that are the same for the same seed: SplitMix64.
+/// Random numbers, the same for the same seed: SplitMix64.
 pub struct Random(pub u64);
 
 impl Random {
@@ -45,7 +45,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number that is less than `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         (self.number() % end as u64) as usize
     }
@@ -102,7 +102,7 @@ pub struct Run<'s, 'p> {
     /// The instructions that ran, in this order, each with whether it ran in a scope: see [`crate::scopes`].
     pub trace: Vec<(SymId, u32, bool)>,
     in_scope: bool,
-    /// Whether a function was called that sleeps.
+    /// Whether a sleeping function was called.
     pub slept: bool,
     /// The first value, or block, that the analysis rules out, although it was there.
     pub ruled_out: Option<String>,
@@ -146,7 +146,7 @@ impl<'s, 'p> Run<'s, 'p> {
             .clone()
     }
 
-    /// Checks that a fact holds for a number.
+    /// Checks a fact for a number.
     fn check(&mut self, frame: &Frame<'p>, fact: Abstract, value: u64, what: Value) {
         let holds = match fact {
             Abstract::Bottom => false,
@@ -229,7 +229,7 @@ impl<'s, 'p> Run<'s, 'p> {
         (address < variable.start + GAP).then_some(variable)
     }
 
-    /// Returns the symbol that an address is in, and the offset.
+    /// Returns the symbol of an address, and the offset in it.
     fn symbol(&self, address: u64) -> Option<(SymId, i64)> {
         let number = address.checked_sub(SYMBOLS)? / SYMBOL_SIZE;
         let offset = (address - SYMBOLS) % SYMBOL_SIZE;
@@ -266,7 +266,7 @@ impl<'s, 'p> Run<'s, 'p> {
         SYMBOLS + u64::from(symbol) * SYMBOL_SIZE
     }
 
-    /// Returns whether an access faults: that of a null pointer does.
+    /// Returns whether an access faults, for example of a null pointer.
     fn faults(address: u64) -> bool {
         address.wrapping_add(1 << 12) < 1 << 13
     }
@@ -299,7 +299,7 @@ impl<'s, 'p> Run<'s, 'p> {
         Ok(value & mask(width))
     }
 
-    /// Forgets the contents of a variable, to which code that is not executed may have written.
+    /// Forgets the contents of a variable, to which code outside of the run may have written.
     fn forget(&mut self, address: u64) {
         if let Some(variable) = self.variable(address) {
             variable.seen = false;
@@ -506,7 +506,7 @@ impl<'s, 'p> Run<'s, 'p> {
             }
             Op::Call(call) => match self.call(frame, block, inst, call, depth)? {
                 Some(value) => value,
-                // Of a function that is not executed, the analysis may know more.
+                // The analysis may know more about a function without a body here.
                 None => {
                     let fact = frame
                         .facts
@@ -644,7 +644,7 @@ impl<'s, 'p> Run<'s, 'p> {
     }
 }
 
-/// A function that is running.
+/// A running function.
 struct Frame<'p> {
     symbol: SymId,
     function: &'p Function,

@@ -33,7 +33,7 @@ type Arguments = (SymId, Vec<Abstract>, bool);
 /// Facts about an object in memory: by offset, a width and a value.
 pub type Contents = BTreeMap<i64, (u8, Abstract)>;
 
-/// The parts of the analysis that are used: all, except to measure the effect of each.
+/// The used parts of the analysis: all, except to measure the effect of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Precision {
     /// Values of arguments, results and branches.
@@ -50,9 +50,9 @@ pub struct Interpreter<'p> {
     pub static_calls: StaticCalls,
     pub scopes: Scopes,
     read_only: ReadOnly,
-    /// The bits that are never set in a field, by assumption, and the axiom.
+    /// The bits never set in a field, by assumption, and the axiom.
     never: HashMap<KeyId, (usize, u64)>,
-    /// The axioms that were needed.
+    /// The needed axioms.
     pub used: RefCell<BTreeSet<usize>>,
     unwritten: RefCell<HashMap<(SymId, u32), bool>>,
     stacks: RefCell<HashMap<SymId, Rc<Stack>>>,
@@ -75,7 +75,7 @@ pub struct Run<'p> {
     clear: Option<(KeyId, u64)>,
     /// Whether each block begins in a scope, if it is live: see [`crate::scopes`].
     scopes: Vec<bool>,
-    /// Whether the instruction that is evaluated is in a scope.
+    /// Whether the current instruction is in a scope.
     in_scope: bool,
     /// The calls in a scope, and the blocks at the end of which there is one.
     calls_in_scope: HashSet<u32>,
@@ -126,7 +126,7 @@ impl<'p> Interpreter<'p> {
         self.objects.borrow()[object as usize].clone()
     }
 
-    /// Returns the bits of a field that are never set, by assumption.
+    /// Returns the bits never set in a field, by assumption.
     pub fn assumed_clear(&self, field: KeyId) -> Option<u64> {
         Some(self.never.get(&field)?.1)
     }
@@ -159,12 +159,12 @@ impl<'p> Interpreter<'p> {
         result
     }
 
-    /// Runs a function that has a body.
+    /// Runs a function with a body.
     pub fn run(&self, symbol: SymId, args: &[Abstract]) -> Run<'p> {
         self.run_from(symbol, args, false)
     }
 
-    /// Runs a function that may be called in a scope.
+    /// Runs a function, perhaps called in a scope.
     pub fn run_from(&self, symbol: SymId, args: &[Abstract], scope: bool) -> Run<'p> {
         self.run_at(symbol, args, 0, None, scope)
     }
@@ -230,7 +230,7 @@ impl<'p> Interpreter<'p> {
         run
     }
 
-    /// Returns the result of a call that may be made in a scope, and whether there is a scope when it returns.
+    /// Returns the result of a call, perhaps made in a scope, and whether there is a scope when it returns.
     pub fn result(
         &self,
         callee: SymId,
@@ -259,7 +259,7 @@ impl<'p> Interpreter<'p> {
                 value = value.join(run.value(*returned, self));
             }
         }
-        // A call that does not return has no value, and the caller goes on as if it did.
+        // A call may never return. It then has no value, and the caller goes on as if it returned.
         if value == Abstract::Bottom {
             value = Abstract::Top;
         }
@@ -419,7 +419,7 @@ impl<'p> Run<'p> {
         self.edges.contains(&(from, to))
     }
 
-    /// Returns the facts about a value that hold at each use.
+    /// Returns the facts about a value at each use.
     pub fn value(&self, value: Value, interpreter: &Interpreter<'p>) -> Abstract {
         match value {
             Value::Inst(inst) => self.values[inst as usize],
@@ -659,7 +659,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Returns the variable on the stack that a value points into, and the offset, if no other function writes to it.
+    /// Returns the variable on the stack behind a value, and the offset, if no other function writes to it.
     fn known_variable(&self, interpreter: &Interpreter<'p>, value: Value) -> Option<(u32, i64)> {
         let (variable, offset) = self
             .stack
@@ -670,7 +670,7 @@ impl<'p> Run<'p> {
             .then_some((variable, offset))
     }
 
-    /// Returns the contents of a variable on the stack, from all stores that may have run.
+    /// Returns the contents of a variable on the stack, from all possible stores.
     fn contents_at(
         &self,
         interpreter: &Interpreter<'p>,
@@ -702,7 +702,7 @@ impl<'p> Run<'p> {
         result
     }
 
-    /// Returns an argument of a call in a block: the contents of the variable on the stack that it points at, if it does.
+    /// Returns an argument of a call in a block: the contents of the variable on the stack, if it points at one.
     pub fn argument(&self, interpreter: &Interpreter<'p>, value: Value, block: u32) -> Abstract {
         if let Some((variable, offset)) = self.known_variable(interpreter, value) {
             let places: HashSet<(i64, u8)> = (self.stack.cells(variable).iter())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The program that is judged: the part of LLVM's IR that the analysis needs.
+//! The program to judge: the part of LLVM's IR needed for it.
 //!
 //! An [`Object`] is one file, and its symbols are numbered by themselves. [`crate::link`] makes one [`Program`] of all.
 
@@ -11,10 +11,10 @@ pub type SymId = u32;
 /// A name for a place in memory, such as `struct.file_operations#4`: all objects of a type share it.
 pub type KeyId = u32;
 
-/// The key of memory that is accessed without a type.
+/// The key of memory accessed without a type.
 pub const NO_KEY: KeyId = 0;
 
-/// A value that an instruction uses.
+/// A value used by an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// The result of an instruction.
@@ -78,7 +78,7 @@ pub enum Callee {
 pub struct Call {
     pub callee: Callee,
     pub args: Vec<Value>,
-    /// The type of the function that an indirect call expects, as kCFI checks it.
+    /// The type of function expected by an indirect call, as kCFI checks it.
     pub kcfi: Option<u32>,
 }
 
@@ -105,12 +105,12 @@ pub enum Op {
     Alloca(u64),
     Freeze(Value),
     Call(Box<Call>),
-    /// Other instructions, with the values that they use.
+    /// Other instructions, with their values.
     Other(Vec<Value>),
 }
 
 impl Op {
-    /// Calls `with` for each value that an instruction uses, but for the callee of a direct call.
+    /// Calls `with` for each value of an instruction, but for the callee of a direct call.
     pub fn for_each_value(&self, mut with: impl FnMut(Value)) {
         match self {
             Op::Binary(_, a, b) | Op::Compare(_, a, b) => [*a, *b].into_iter().for_each(with),
@@ -132,7 +132,7 @@ impl Op {
 }
 
 impl Op {
-    /// Calls `with` for each value that an instruction uses, which may change it.
+    /// Calls `with` for each value of an instruction, which may change it.
     pub fn for_each_value_mut(&mut self, mut with: impl FnMut(&mut Value)) {
         match self {
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Store(a, b, _) => {
@@ -159,7 +159,7 @@ pub struct Inst {
     pub op: Op,
     /// The bits of the result: 64 for a pointer, 0 if it is none that is followed.
     pub width: u8,
-    /// Where it is in the source: an index into the places of the function.
+    /// Its place in the source: an index into the places of the function.
     pub place: u32,
 }
 
@@ -219,7 +219,7 @@ impl Function {
         &self.insts[first as usize..end as usize]
     }
 
-    /// Calls `with` for each value that is used, which may change it.
+    /// Calls `with` for each used value, which may change it.
     pub fn for_each_value_mut(&mut self, mut with: impl FnMut(&mut Value)) {
         for inst in &mut self.insts {
             inst.op.for_each_value_mut(&mut with);
@@ -245,7 +245,7 @@ impl Function {
         }
     }
 
-    /// Returns the fields that a pointer is loaded from.
+    /// Returns the fields from which a pointer is loaded.
     pub fn fields(&self, value: Value) -> Vec<KeyId> {
         let mut found = vec![];
         let mut seen = vec![];
@@ -292,7 +292,7 @@ pub enum Definition {
     Data(Box<Data>),
     /// Another name of a symbol.
     Alias(SymId),
-    /// Assembly, which calls the symbols that are named.
+    /// Assembly, which calls the named symbols.
     Assembly(Vec<SymId>),
 }
 
@@ -342,7 +342,7 @@ pub struct Program {
     pub files: Vec<String>,
     pub keys: Vec<String>,
     pub asm: Vec<String>,
-    /// The symbols that more than one file can name.
+    /// The symbols known to more than one file.
     pub names: HashMap<String, SymId>,
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Proves that a function of the kernel cannot sleep, on the bitcode that it was compiled to.
+//! Proves that a function of the kernel cannot sleep, on its bitcode.
 //!
 //! Documentation/mm/rust-nonblock-prove.rst explains the claims, and their limits.
 //!
 //! ```text
 //! load, llvm   a file of bitcode    -> an object
-//! cache        objects that were read before
+//! cache        objects read before
 //! assembly     a file of assembly   -> an object
 //! link         objects              -> a program
 //! targets      which functions an indirect call may call
@@ -16,9 +16,9 @@
 //! static_calls the targets of a static call
 //! relevance    which arguments matter
 //! sections     which calls are made in a non-blocking section
-//! search       from a root to a sleep, or to a call that cannot be followed
+//! search       from a root to a sleep, or to a call it cannot follow
 //! roots, axioms, names, output
-//! execute, mutate  whether sleeps on paths that were executed are found
+//! execute, mutate  whether sleeps on executed paths are found
 //! ```
 
 #![deny(unsafe_code)]

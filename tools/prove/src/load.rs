@@ -27,8 +27,8 @@ const PASSES: &str = "cgscc(inline),function(sroa)";
 /// Constants of more bytes are not looked into.
 const LARGEST_CONSTANT: u64 = 1 << 16;
 
-/// Reads the file at `path`. The functions that `named` returns `true` for are still there after
-/// inlining: those that sleep, and those that axioms are about. So are those that take a `&NonBlockGuard`.
+/// Reads the file at `path`. The functions for which `named` returns `true` are still there after
+/// inlining: functions that sleep, and functions of axioms. So are functions with a `&NonBlockGuard`.
 pub fn load(path: &str, named: &dyn Fn(&str) -> bool) -> Result<Object, String> {
     let mut module = Module::read(path).map_err(|reason| format!("{path}: {reason}"))?;
     let guarded: HashSet<String> = (module.functions())
@@ -92,7 +92,7 @@ fn defines(value: Val<'_>) -> bool {
     !value.is_declaration() && value.linkage() != linkage::AVAILABLE_EXTERNALLY
 }
 
-/// Returns the name of a struct without the number that LLVM appends to one that it had already.
+/// Returns the name of a struct without the number of LLVM, which tells it from an older one.
 fn plain_name(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((plain, number))
@@ -122,7 +122,7 @@ struct Loader {
 /// The names of source files, each of them once.
 type Files = HashSet<Arc<str>>;
 
-/// Returns the declared types of variables that LLVM has with a made-up type, as far as they are
+/// Returns the declared types of variables with a type made up by LLVM, as far as they are
 /// copied to or from a variable with a declared type.
 fn types_by_copy(module: &Module) -> HashMap<usize, Type<'_>> {
     let mut types = HashMap::new();
@@ -279,7 +279,7 @@ impl Loader {
         self.intern(format!("@{}{of}", global.name()))
     }
 
-    /// Returns the key of the field that a pointer points at.
+    /// Returns the key of the field behind a pointer.
     fn key(&mut self, pointer: Val<'_>) -> KeyId {
         match pointer.kind() {
             kind::GLOBAL => {
@@ -467,7 +467,7 @@ impl Loader {
         }
     }
 
-    /// Returns the symbols in a constant expression that is not followed.
+    /// Returns the symbols in a constant expression, which is not followed.
     fn inside(&self, value: Val<'_>) -> Vec<SymId> {
         match value.kind() {
             kind::FUNCTION | kind::GLOBAL | kind::ALIAS => vec![self.symbols[&value.id()]],
@@ -647,7 +647,7 @@ impl Loader {
         let mut args: Vec<_> = inst.args().map(|arg| self.value(body, arg)).collect();
         let callee = if called.kind() == kind::INLINE_ASM {
             self.object.asm.push(called.asm_text());
-            // A constant that is too involved may still hold the address of a function.
+            // A too involved constant may still hold the address of a function.
             args.extend(
                 inst.args()
                     .flat_map(|arg| self.inside(arg))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Puts a sleep on a path of a proved root, to see that the proof then fails.
+//! Puts a sleep on a path of a proved root, to see the proof fail.
 //!
 //! That a path can run is not taken from the analysis: the root is executed with random numbers, and the sleep is put before
 //! an instruction that ran.
@@ -17,7 +17,7 @@ use crate::{
     targets::Targets,
 };
 
-/// The functions that are called, with constant arguments: those of them that the program has.
+/// The called functions, with constant arguments, as far as the program has them.
 const SLEEPS: [(&str, &[Value]); 4] = [
     ("__might_sleep", &[Value::Int(64, 0), Value::Int(32, 0)]),
     ("mutex_lock", &[Value::Int(64, 0x1000)]),
@@ -37,7 +37,7 @@ const RUNS: usize = 40;
 
 /// The result of all mutations.
 pub struct Outcome {
-    /// The roots that are proved, and have a path to put something on.
+    /// The proved roots with a path to put a sleep on.
     pub roots: usize,
     /// The functions, and the functions with instructions, that sleeps can be put into.
     pub functions: usize,
@@ -134,7 +134,7 @@ pub fn mutate(
     outcome
 }
 
-/// Returns one of the items of an iterator that has some.
+/// Returns one item of an iterator, which is not empty.
 fn nth<T>(mut items: impl ExactSizeIterator<Item = T>, random: &mut Random) -> T {
     let number = random.below(items.len());
     items
@@ -155,7 +155,7 @@ fn search<'p>(
     Search::new(Interpreter::new(program, targets, precision), axioms, names)
 }
 
-/// Executes the roots that are proved.
+/// Executes the proved roots.
 fn traces(
     program: &Program,
     targets: &Targets,

@@ -10,7 +10,7 @@ use crate::{
 pub struct Judged {
     pub function: String,
     pub callback: String,
-    /// Where the function is from.
+    /// The file of the function.
     pub file: String,
     pub report: Report,
     /// The result of a second search, for example no alarm for a given event.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which parameters are pointers that a function only reads through, and hands only to others that do the same.
+//! Finds parameters through which a function only reads: it hands these pointers only to others of this kind.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -51,7 +51,7 @@ impl ReadOnly {
         if let Some(known) = self.known.borrow().get(&(symbol, param)) {
             return *known;
         }
-        // A recursive call is taken for one that writes.
+        // A recursive call is taken for a write.
         self.known.borrow_mut().insert((symbol, param), false);
         let result = self.only_reads(program, targets, symbol, function, param);
         self.known.borrow_mut().insert((symbol, param), result);

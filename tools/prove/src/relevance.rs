@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which parameters matter: those on which a branch or the target of a call may depend, here or in a callee.
 //!
-//! A function is looked at once for each set of arguments, so arguments that make no difference are left out.
+//! A function is looked at once for each set of arguments, so arguments without an effect are left out.
 
 use std::collections::{HashMap, HashSet};
 
@@ -80,7 +80,7 @@ impl Uses {
                 _ => {}
             });
             if let Op::Store(_, Value::Inst(pointer), _) = inst.op {
-                // A value that is stored in a variable on the stack is used where the variable is read.
+                // A value stored in a variable on the stack is used where the variable is read.
                 uses.of_inst[index].push(pointer);
                 if let Op::Offset {
                     base: Value::Inst(base),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which functions must not sleep.
 //!
-//! The callbacks of MMU notifiers are found by the fields that they are stored in, functions of Rust that take a
-//! `&NonBlockGuard` by their types in the debug information, and sections by the counter that they change.
+//! The callbacks of MMU notifiers are found by the fields they are stored in, functions of Rust with a
+//! `&NonBlockGuard` by their types in the debug information, and sections by their change of a counter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ pub struct Callback {
     /// The struct, and the number of the field in it.
     pub key: &'static str,
     pub name: &'static str,
-    /// The argument that is the `struct mmu_notifier_range`, if the callback has one.
+    /// The argument with the `struct mmu_notifier_range`, if the callback has one.
     pub range: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ pub const CALLBACKS: [Callback; 8] = [
 /// Where `flags` and `event` are in `struct mmu_notifier_range`, in bytes.
 const FLAGS: i64 = 24;
 const EVENT: i64 = 28;
-/// The key of `flags`, and the bit in it that is set if the invalidation may block.
+/// The key of `flags`, and its bit for an invalidation with leave to block.
 pub const RANGE_FLAGS: &str = "struct.mmu_notifier_range#3";
 pub const RANGE_BLOCKABLE: u64 = 1;
 
@@ -82,7 +82,7 @@ pub struct Root {
     pub symbol: SymId,
     /// The name of the callback, or another reason for which it is a root.
     pub kind: &'static str,
-    /// The argument that is a range, if the function is a callback that has one.
+    /// The argument with the range, if the function is a callback and has one.
     pub range: Option<usize>,
     /// The section to which the function is judged, and not beyond.
     pub section: Option<Section>,
@@ -124,7 +124,7 @@ pub fn all(interpreter: &Interpreter<'_>) -> Vec<Root> {
     all
 }
 
-/// Returns a range that must be invalidated without blocking: the flag for blocking is not set.
+/// Returns a range to invalidate without blocking: the flag for blocking is not set.
 fn range(interpreter: &Interpreter<'_>, event: Option<u32>) -> Abstract {
     let mut contents = Contents::from([(FLAGS, (32, Abstract::bits(32, RANGE_BLOCKABLE, 0)))]);
     if let Some(event) = event {
@@ -141,7 +141,7 @@ pub fn is_callback(key: &str) -> bool {
     key == FINISH || CALLBACKS.iter().any(|callback| callback.key == key)
 }
 
-/// Returns the functions that are stored in the tables, with the callback that they are.
+/// Returns the functions that are stored in the tables, with their callback.
 pub fn callbacks(program: &Program, targets: &Targets) -> BTreeMap<SymId, &'static Callback> {
     let types = call_types(program);
     let mut roots = BTreeMap::new();
@@ -159,7 +159,7 @@ pub fn callbacks(program: &Program, targets: &Targets) -> BTreeMap<SymId, &'stat
     roots
 }
 
-/// Returns the types of the functions that are called through each field, as kCFI checks them.
+/// Returns the types of the functions called through each field, as kCFI checks them.
 fn call_types(program: &Program) -> BTreeMap<KeyId, BTreeSet<u32>> {
     let mut types: BTreeMap<KeyId, BTreeSet<u32>> = BTreeMap::new();
     for function in program.symbols.iter().filter_map(Symbol::function) {

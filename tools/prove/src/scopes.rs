@@ -17,13 +17,13 @@ use crate::{
     value::Abstract,
 };
 
-/// The helper of Rust that begins a scope, and no more: it shows which field has the bit, and which bit it is.
+/// The helper of Rust with nothing but the start of a scope: it shows the field, and the bit in it.
 const START: &str = "rust_helper_memalloc_noreclaim_save";
 
-/// The variables from which inline assembly loads the pointer to the task that runs.
+/// The variables from which inline assembly loads the pointer to the current task.
 const CURRENT: [&str; 2] = ["current_task", "const_current_task"];
 
-/// Where the scopes of a program are.
+/// The scopes of a program.
 pub struct Scopes {
     /// The field of the task, and the bit in it. There are no scopes in a program without the helper.
     flag: Option<(KeyId, u64)>,
@@ -71,7 +71,7 @@ impl Scopes {
         is_of_current(program, function, pointer).then_some(bit)
     }
 
-    /// Returns whether there is a scope after a store of a number to the task that runs, if it is one to its flags.
+    /// Returns whether there is a scope after a store of a number to the current task, if it is one to its flags.
     pub fn is_begun(&self, key: KeyId, stored: u64) -> Option<bool> {
         let (_, bit) = self.flag.filter(|flag| flag.0 == key)?;
         Some(stored & bit != 0)
@@ -100,7 +100,7 @@ impl Scopes {
                     Abstract::Bits { one, .. } => one & bit != 0,
                     value => value == Abstract::Bottom,
                 };
-                // Another pointer may be that of this task, too.
+                // Another pointer may be to this task, too.
                 set && (before || is_of_current(program, run.function, *pointer))
             }
             Op::Call(call) => {
@@ -127,7 +127,7 @@ impl Scopes {
 
     /// Returns whether a call may return without the scope in which it is made.
     ///
-    /// Scopes nest: a function that is called by its address ends the scope if it does that itself, and not by a call.
+    /// Scopes nest: a function that is called by its address ends the scope if it does so itself, and not by a call.
     fn call_ends(&self, interpreter: &Interpreter<'_>, caller: SymId, call: &Call) -> bool {
         let program = interpreter.program;
         let ends = |symbol: &SymId| self.ends(interpreter, *symbol);
@@ -150,7 +150,7 @@ impl Scopes {
                 let fields = assembly::inline_fields(program, text, &call.args);
                 let mut through =
                     (fields.iter()).flat_map(|key| interpreter.targets.stored_in(*key));
-                // Something that is not known is no path that is proved.
+                // An unknown call is no proved path.
                 let named = match assembly::inline_calls(program, text, &call.args) {
                     Calls::Functions(functions) => functions,
                     Calls::Unknown => vec![],
@@ -168,7 +168,7 @@ impl Scopes {
         if !reach.contains_key(&symbol) {
             return false;
         }
-        // Those that change the bit first, which are the targets of calls by address.
+        // Begin with the functions in `change`: they are the targets of calls by address.
         let first = self.settled.borrow().is_empty();
         let mut work: Vec<SymId> = if first {
             self.change.iter().copied().collect()
@@ -230,7 +230,7 @@ fn reach(program: &Program, found: &HashSet<SymId>) -> HashMap<SymId, Vec<SymId>
     reach
 }
 
-/// Returns whether the bit in a number is as it was in the field that the number is stored to.
+/// Returns whether the bit in a number is as it was in the field it is stored to.
 fn keeps(function: &Function, value: Value, pointer: Value, flag: (KeyId, u64)) -> bool {
     let Value::Inst(inst) = value else {
         return false;
@@ -248,7 +248,7 @@ fn keeps(function: &Function, value: Value, pointer: Value, flag: (KeyId, u64)) 
     }
 }
 
-/// Returns the field and the bit that the helper sets.
+/// Returns the field, and the bit set by the helper.
 fn flag(program: &Program) -> Option<(KeyId, u64)> {
     let start = program.function(program.resolve(*program.names.get(START)?))?;
     start.insts.iter().find_map(|inst| {
@@ -283,7 +283,7 @@ fn is_of_current(program: &Program, function: &Function, pointer: Value) -> bool
     false
 }
 
-/// Returns whether a call is the inline assembly that loads the pointer to the task that runs.
+/// Returns whether a call is the inline assembly that loads the pointer to the current task.
 pub fn is_current(program: &Program, call: &Call) -> bool {
     let named = |arg: &Value| matches!(arg, Value::Address(symbol, 0) if CURRENT.contains(&program.name(*symbol)));
     matches!(call.callee, Callee::Asm(text) if program.asm[text as usize].starts_with("mov"))

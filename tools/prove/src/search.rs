@@ -35,7 +35,7 @@ const SINKS: [&str; 12] = [
     "preempt_schedule_common",
 ];
 
-/// Returns whether a function is one that sleeps.
+/// Returns whether a function sleeps.
 pub fn is_sink(function: &str) -> bool {
     SINKS.contains(&function)
 }
@@ -53,7 +53,7 @@ pub struct Step {
     /// Where the function before this one calls it.
     pub place: Option<Place>,
     pub indirect: bool,
-    /// The facts about the arguments that matter.
+    /// The facts about the relevant arguments.
     pub args: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub enum Verdict {
     Proved,
     /// The way to a sleep.
     Alarm(Vec<Step>),
-    /// The way to a call that cannot be followed, and why.
+    /// The way to a call it cannot follow, and why.
     Unproven(Vec<Step>, String),
 }
 
@@ -71,7 +71,7 @@ pub struct Report {
     pub verdict: Verdict,
     pub functions: usize,
     pub contexts: usize,
-    /// The axioms that were needed, by their number.
+    /// The needed axioms, by their number.
     pub axioms: BTreeSet<usize>,
 }
 
@@ -113,7 +113,7 @@ struct Node {
 struct State {
     nodes: Vec<Node>,
     known: HashMap<(SymId, Vec<Abstract>, bool), usize>,
-    /// Whether the call that is looked at is in a scope.
+    /// Whether the current call is in a scope.
     scope: bool,
     contexts: HashMap<SymId, u32>,
     queue: VecDeque<usize>,
@@ -269,7 +269,7 @@ impl<'p> Search<'p> {
         args.iter().enumerate().filter_map(show).collect()
     }
 
-    /// Returns the facts about the arguments of a function that matter, one for each parameter.
+    /// Returns the facts about the relevant arguments of a function, one for each parameter.
     pub fn relevant(&self, symbol: SymId, mut args: Vec<Abstract>) -> Vec<Abstract> {
         let function = self.interpreter.program.function(symbol);
         args.resize(

@@ -11,7 +11,7 @@ use crate::{
     ir::*,
 };
 
-/// The helper of Rust that begins a section, and no more: it shows which field is the counter.
+/// The helper of Rust with nothing but the start of a section: it shows the field of the counter.
 const START: &str = "rust_helper_non_block_start";
 
 /// So many sections are followed that a function begins, or that it ends for its callers.
@@ -72,7 +72,7 @@ struct Summary {
     begun: i32,
 }
 
-/// Returns the functions that have sections, or none if the kernel does not count them.
+/// Returns the functions with sections, or none if the kernel does not count them.
 pub fn find(interpreter: &Interpreter<'_>) -> BTreeMap<SymId, Section> {
     let program = interpreter.program;
     let Some(counter) = counter(program) else {
@@ -128,7 +128,7 @@ pub fn find(interpreter: &Interpreter<'_>) -> BTreeMap<SymId, Section> {
         .collect()
 }
 
-/// Returns the field that counts the sections of a task: the one that the helper of Rust adds to.
+/// Returns the counter of the sections of a task: the helper of Rust adds to it.
 fn counter(program: &Program) -> Option<KeyId> {
     let start = program.function(program.resolve(*program.names.get(START)?))?;
     let mut keys = start.insts.iter().filter_map(|inst| match inst.op {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The variables on the stack of a function that passes their address to others, such as a struct of parameters.
+//! The variables on the stack whose address a function passes to others, such as a struct of parameters.
 
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ impl Cell {
 #[derive(Debug, Default)]
 struct Variable {
     cells: Vec<Cell>,
-    /// The calls that its address is passed to, by the instruction and the number of the argument.
+    /// The calls with its address, by the instruction and the number of the argument.
     passed: Vec<(u32, u32)>,
 }
 
@@ -91,7 +91,7 @@ impl Stack {
         if stack.variables.is_empty() {
             return stack;
         }
-        // A pointer is computed after its base, but perhaps in a block that stands before that of the base.
+        // A pointer is computed after its base, but perhaps in an earlier block.
         loop {
             let before = stack.places.len();
             for (index, inst) in function.insts.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Stack {
         }
     }
 
-    /// Returns whether an intrinsic is one that is known.
+    /// Returns whether an intrinsic is known.
     fn intrinsic(&mut self, name: &str, args: &[Value], block: u32) -> bool {
         if name.starts_with("llvm.lifetime.") {
             return true;
@@ -235,7 +235,7 @@ impl Stack {
         }
     }
 
-    /// Returns the variable that a value points into, and the offset in it.
+    /// Returns the variable behind a value, and the offset in it.
     pub fn find(&self, value: Value) -> Option<(u32, i64)> {
         self.place(value)
             .filter(|(variable, _)| self.variables.contains_key(variable))
@@ -247,7 +247,7 @@ impl Stack {
             .map_or(&[], |variable| &variable.cells)
     }
 
-    /// Returns the calls that the address of a variable is passed to: the instruction, and the number of the argument.
+    /// Returns the calls with the address of a variable: the instruction, and the number of the argument.
     pub fn passed(&self, variable: u32) -> &[(u32, u32)] {
         self.variables
             .get(&variable)

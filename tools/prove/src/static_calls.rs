@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which functions a static call may call: those that its key is initialized with, or updated to.
+//! Finds the functions behind a static call: the initial one of its key, and its updates.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -16,7 +16,7 @@ pub enum Abstract {
     Address(SymId, i64),
     /// The address of an object whose contents are known, and an offset.
     Object(ObjectId, i64),
-    /// A pointer that is not null.
+    /// A non-null pointer.
     NonNull,
     /// Anything.
     Top,
@@ -69,7 +69,7 @@ impl Abstract {
         matches!(self, NonNull | Object(..) | Address(..))
     }
 
-    /// Returns the facts that hold for both values.
+    /// Returns the facts true of both values.
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (Bottom, value) | (value, Bottom) => value,
@@ -114,7 +114,7 @@ impl Abstract {
         }
     }
 
-    /// Returns the known bits of an integer: those that are 0, and those that are 1.
+    /// Returns the known bits of an integer: the zeroes, and the ones.
     fn known(self) -> (u64, u64) {
         match self {
             Bits { zero, one, .. } => (zero, one),
@@ -167,7 +167,7 @@ impl Abstract {
             };
         }
         if matches!(op, Binary::Add | Binary::Sub) {
-            // The low bits that are known of both are known of the result.
+            // The low bits known of both are known of the result.
             let low = (az | ao)
                 .trailing_ones()
                 .min((bz | bo).trailing_ones())
@@ -291,7 +291,7 @@ mod tests {
 
     const WIDTH: u8 = 3;
 
-    /// All abstract values of few bits, and for each the integers that it stands for.
+    /// All abstract values of few bits, and for each its integers.
     fn all() -> Vec<(Abstract, Vec<u64>)> {
         let mut all = vec![];
         for zero in 0..8u64 {
