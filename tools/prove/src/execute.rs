@@ -3,7 +3,7 @@
 //! the facts must allow each of its values.
 //!
 //! Unknown arguments, memory and results of assembly are drawn on first use, and then kept. The facts about the arguments
-//! of a root hold. A run ends at a sleep, at a fault, and where the C standard has no more to say.
+//! of a root hold. A run ends at a sleep, at a fault, and at undefined behavior.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -110,7 +110,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// Calls `with` for each value of an instruction, but for the callee of a direct call.
+    /// Calls `with` for each value of an instruction, except the callee of a direct call.
     pub fn for_each_value(&self, mut with: impl FnMut(Value)) {
         match self {
             Op::Binary(_, a, b) | Op::Compare(_, a, b) => [*a, *b].into_iter().for_each(with),

@@ -60,7 +60,7 @@ pub fn link(objects: Vec<(Object, u32)>) -> Program {
             let id = renamer.symbols[position];
             let defines = symbol.local || ids.get(&(index, position)) == Some(&id);
             let slot = &mut symbols[id as usize];
-            // A caller may know more of a function than its definition says.
+            // A declaration in another file may have facts that the definition lacks.
             let kcfi = symbol.kcfi.or(slot.as_ref().and_then(|slot| slot.0.kcfi));
             let noreturn = symbol.noreturn || slot.as_ref().is_some_and(|slot| slot.0.noreturn);
             if defines || slot.is_none() {
@@ -90,7 +90,7 @@ pub fn link(objects: Vec<(Object, u32)>) -> Program {
     program
 }
 
-/// Where each name is defined: the object, and the symbol in it.
+/// The definition of each name: the object, and the symbol in it.
 struct Definitions {
     by_unit: HashMap<u32, HashMap<String, (usize, usize)>>,
     modules: HashMap<String, (usize, usize)>,

@@ -293,7 +293,7 @@ impl Module {
     /// Runs `passes`, in the syntax of `opt -passes`. There are no values of the module, which might go away.
     pub fn run(&mut self, passes: &str) -> Result<(), String> {
         let passes = CString::new(passes).map_err(|error| error.to_string())?;
-        // SAFETY: The module is live, and nobody has a value of it. Our passes need no target.
+        // SAFETY: The module is live, and there are no values of it. Our passes need no target.
         unsafe {
             let options = LLVMCreatePassBuilderOptions();
             let error = LLVMRunPasses(self.module, passes.as_ptr(), null_mut(), options);
@@ -501,7 +501,7 @@ impl<'m> Val<'m> {
     pub fn keep_out_of_line(self) {
         debug_assert_eq!(self.kind(), kind::FUNCTION);
         let noinline = "noinline";
-        // SAFETY: It is a function, and an attribute changes no value that somebody has.
+        // SAFETY: It is a function, and an attribute changes no value in use.
         unsafe {
             let kind = LLVMGetEnumAttributeKindForName(noinline.as_ptr().cast(), noinline.len());
             let attribute = LLVMCreateEnumAttribute(self.module.context, kind, 0);
@@ -513,8 +513,8 @@ impl<'m> Val<'m> {
     pub fn kcfi_type(self) -> Option<u32> {
         let mut count = 0;
         let mut found = None;
-        // SAFETY: It is a function. The entries are freed after their last use, and the node is read as its number of
-        // operands says.
+        // SAFETY: It is a function. The entries are freed after their last use, and only operands that the node has
+        // are read.
         unsafe {
             let entries = LLVMGlobalCopyAllMetadata(self.ptr(), &mut count);
             for index in 0..count as c_uint {
@@ -725,7 +725,7 @@ impl<'m> Val<'m> {
     /// Writes a number on an instruction, which its copies in other functions keep.
     pub fn set_note(self, note: u32) {
         debug_assert_eq!(self.kind(), kind::INSTRUCTION);
-        // SAFETY: It is an instruction, and a note changes no value that somebody has.
+        // SAFETY: It is an instruction, and a note changes no value in use.
         unsafe {
             let context = self.module.context;
             let int = LLVMConstInt(LLVMInt32TypeInContext(context), note.into(), 0);
@@ -895,7 +895,7 @@ impl<'m> Type<'m> {
 
     /// Returns the size in bytes, 0 for a type that has none.
     pub fn size(self) -> u64 {
-        // SAFETY: The size is asked for only if there is one.
+        // SAFETY: The size is read only if there is one.
         unsafe {
             if LLVMTypeIsSized(self.raw) == 0 {
                 0

@@ -14,7 +14,7 @@ use crate::{
     llvm::{kind, linkage, opcode, Module, Type, Val},
 };
 
-/// Drops the debug information but for lines, and makes variables on the stack values. That leaves the types of field
+/// Drops the debug information except lines, and makes variables on the stack values. That leaves the types of field
 /// accesses as they are.
 const FIRST_PASSES: &str = "strip-nonlinetable-debuginfo,function(sroa)";
 
@@ -92,7 +92,7 @@ fn defines(value: Val<'_>) -> bool {
     !value.is_declaration() && value.linkage() != linkage::AVAILABLE_EXTERNALLY
 }
 
-/// Returns the name of a struct without the number of LLVM, which tells it from an older one.
+/// Returns the name of a struct without the number that LLVM adds if another struct has the name.
 fn plain_name(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((plain, number))
@@ -405,7 +405,7 @@ impl Loader {
         match value.kind() {
             kind::CONST_STRUCT => {
                 // A literal type is made up for an initializer that does not fit the declared type, such as that of
-                // another member of a union: keys from outside of it say nothing.
+                // another member of a union: keys from outside of it do not apply.
                 let literal = ty.struct_name().is_none();
                 for index in 0..ty.fields() {
                     let key = match keyed_name(ty) {

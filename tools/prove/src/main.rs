@@ -72,7 +72,7 @@ struct Options {
 }
 
 impl Options {
-    /// Returns whether a root is one in the objects that are asked for.
+    /// Returns whether a root is in one of the selected objects.
     fn selects(&self, program: &Program, root: &Root) -> bool {
         let file = &program.files[program.file[root.symbol as usize] as usize];
         let mut within = self.within.iter();

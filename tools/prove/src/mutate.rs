@@ -43,8 +43,8 @@ pub struct Outcome {
     pub functions: usize,
     pub places: usize,
     pub found: usize,
-    /// A sentence for each sleep that was not found, or that a run came to without one, and for each run that the
-    /// analysis does not allow.
+    /// The problems, a sentence for each: a sleep was not found, a run sleeps without one, or the analysis rules a run
+    /// out.
     pub missed: Vec<String>,
 }
 

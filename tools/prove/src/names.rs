@@ -53,7 +53,7 @@ fn filter(text: String) -> Option<String> {
         .spawn()
         .ok()?;
     let mut stdin = child.stdin.take()?;
-    // It answers while it reads, and would wait for somebody to take the answer.
+    // It writes before it has read all names, and waits if no one reads: a thread of its own feeds it.
     let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().ok()?;
     writer.join().ok()?.ok()?;

@@ -70,7 +70,7 @@ pub const CALLBACKS: [Callback; 8] = [
     },
 ];
 
-/// Where `flags` and `event` are in `struct mmu_notifier_range`, in bytes.
+/// The offsets of `flags` and `event` in `struct mmu_notifier_range`, in bytes.
 const FLAGS: i64 = 24;
 const EVENT: i64 = 28;
 /// The key of `flags`, and its bit for an invalidation with leave to block.

@@ -31,7 +31,7 @@ pub struct Scopes {
     change: HashSet<SymId>,
     /// The functions from which calls by name lead to one of those, each with the callees on such a way.
     reach: OnceCell<HashMap<SymId, Vec<SymId>>>,
-    /// The functions that may return without the scope in which they are called, among those that are settled.
+    /// The settled functions that may return without the scope in which they are called.
     end: RefCell<HashSet<SymId>>,
     settled: RefCell<HashSet<SymId>>,
 }

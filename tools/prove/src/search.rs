@@ -50,7 +50,7 @@ const CONTEXTS: usize = 200_000;
 #[derive(Clone, Debug)]
 pub struct Step {
     pub function: String,
-    /// Where the function before this one calls it.
+    /// The place of the call, in the function before this one.
     pub place: Option<Place>,
     pub indirect: bool,
     /// The facts about the relevant arguments.

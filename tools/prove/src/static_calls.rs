@@ -46,7 +46,7 @@ impl StaticCalls {
                     Value::Address(target, 0) => vec![program.resolve(target)],
                     Value::Int(64, 0) => vec![],
                     // A function that is picked at boot, such as one of a table for the processor: any that may be there, if
-                    // the trampoline tells the type. If no function is stored in the field, the call does nothing.
+                    // the type of the trampoline is known. If no function is stored in the field, the call does nothing.
                     _ => {
                         let kcfi = program.symbols[trampoline as usize].kcfi;
                         let found = targets.of_call(program, symbol as SymId, to, kcfi);

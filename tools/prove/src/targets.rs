@@ -110,7 +110,7 @@ impl Targets {
                         targets.edge(Node::ParamOf(kcfi, param), Node::Param(function, param));
                     }
                 }
-                // Where the results of indirect calls go is not followed.
+                // The results of indirect calls are not followed.
                 if targets.ids.contains_key(&Node::Return(function)) {
                     targets.edge(Node::Return(function), Node::Field(NO_KEY));
                 }
