@@ -82,8 +82,8 @@
 //! `CONFIG_DEBUG_NON_BLOCK_TIME` the kernel reports one that takes long.
 //!
 //! The kernel counts the sections of a task in `current->non_block_count`. For lockdep a section is
-//! a lock whose holder may only wait for spinlocks. Without both options a section compiles to
-//! nothing.
+//! a lock whose holder may only wait for spinlocks. Without `CONFIG_DEBUG_ATOMIC_SLEEP` and lockdep
+//! a section compiles to nothing.
 //!
 //! C header: [`include/linux/kernel.h`](srctree/include/linux/kernel.h)
 //!

@@ -17,8 +17,8 @@
 //!
 //! The OOM reaper and [`process_mrelease(2)`] call notifiers while the system is out of memory.
 //! They must not wait for a driver, because the driver may be waiting for memory. If a driver
-//! refuses, they leave its memory alone. In C, one callback serves these callers and all others,
-//! with a flag in the range and a boolean result. Drivers make two mistakes with it.
+//! refuses, they leave its memory alone. In C, one callback serves these callers and all others: a
+//! flag in the range distinguishes them. Drivers make two mistakes with it.
 //!
 //! The first is to ignore the flag, and to sleep:
 //!

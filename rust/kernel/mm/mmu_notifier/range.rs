@@ -221,7 +221,7 @@ pub enum Event {
     Unmap,
     /// Page table entries are cleared; the memory stays mapped and may be faulted in again.
     ///
-    /// All non-blocking invalidations are of this kind.
+    /// All non-blocking invalidations are of this kind, except with `CONFIG_DEBUG_MMU_NOTIFIER`.
     Clear,
     /// The protection of the range and of its mapping changes, by `mprotect(2)`.
     ProtectionVma,
