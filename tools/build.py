@@ -32,8 +32,8 @@ class Config:
         return "".join((PROJECT / f"configs/{name}.config").read_text() for name in self.fragments) + self.options
 
 
-X86_64 = ["common", "guest", "x86_64"]
-ARM64 = ["common", "guest", "arm64"]
+X86_64 = ["common", "lean", "guest", "x86_64"]
+ARM64 = ["common", "lean", "guest", "arm64"]
 BENCH = ["bench", "bench-guest"]
 # Bitcode, for tools/prove.
 BITCODE = {
@@ -68,17 +68,17 @@ USERS = (
 )
 CONFIGS = {
     # The quick one: no SMP, and no lockdep because that switches itself off at boot.
-    "uml": Config("um", ["common"], files=750),
-    "x86_64": Config("x86_64", [*X86_64, "rxe"], files=1350),
+    "uml": Config("um", ["common", "lean"], files=600),
+    "x86_64": Config("x86_64", [*X86_64, "rxe"], files=1250),
     "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
-    "x86_64-rt": Config("x86_64", [*X86_64, "rt"]),
+    "x86_64-rt": Config("x86_64", [*X86_64, "rt"], files=800),
     "arm64": Config("arm64", ARM64),
     "arm64-16k": Config("arm64", ARM64, "# CONFIG_ARM64_4K_PAGES is not set\nCONFIG_ARM64_16K_PAGES=y\n"),
     "bench": Config("x86_64", [*X86_64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),
     "bench-calls": Config("x86_64", [*X86_64, *BENCH], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
     "bench-arm64": Config("arm64", [*ARM64, *BENCH], "CONFIG_RUST_INLINE_HELPERS=y\n"),
     "bench-arm64-calls": Config("arm64", [*ARM64, *BENCH], "# CONFIG_RUST_INLINE_HELPERS is not set\n"),
-    "bench-uml": Config("um", ["common", "bench"], files=750),
+    "bench-uml": Config("um", ["common", "lean", "bench"], files=600),
     "prove": Config("x86_64", ["common", "prove"], files=1900, variables=BITCODE, goals=("vmlinux_a", "modules.order")),
     "prove-users": Config("x86_64", ["common", "prove", "prove-users"], files=60, variables=BITCODE, goals=USERS),
 }
