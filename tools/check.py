@@ -4,10 +4,12 @@
 The last line is `N passed, N failed, N skipped`.
 """
 
+import os
 import pathlib
 import re
 import tempfile
 import time
+from concurrent import futures
 
 import prove
 import series
@@ -30,10 +32,17 @@ NO_ATOMIC_SLEEP = """\
 """
 TWINS = "CONFIG_RUST_MMU_NOTIFIER_BENCH=y\n"
 
-# Everything on, then one thing off at a time, and another architecture.
+# Everything on except SMP, then other things off, and another architecture. The usual kernel of user-mode Linux has
+# neither SMP nor lockdep.
 BUILDS = {
-    "check-warnings": Config("um", ["common"], NO_DOCTESTS + TWINS, 30),
-    "check-no-mmu-notifier": Config("um", ["common"], NO_DOCTESTS + """\
+    "check-no-smp": Config("x86_64", X86_64, NO_DOCTESTS + TWINS + """\
+CONFIG_MMU_MIRROR_TWIN=m
+CONFIG_NR_CPUS=1
+# CONFIG_SMP is not set
+# CONFIG_NUMA is not set
+# CONFIG_NUMA_EMU is not set
+""", 75),
+    "check-no-mmu-notifier": Config("um", ["common", "lean"], NO_DOCTESTS + """\
 # CONFIG_HMM_KUNIT_TEST is not set
 # CONFIG_MMU_NOTIFIER_KUNIT_TEST is not set
 # CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST is not set
@@ -43,17 +52,6 @@ BUILDS = {
 # CONFIG_MMU_NOTIFIER is not set
 """, 30),
     "check-no-atomic-sleep": Config("x86_64", X86_64, NO_TESTS + NO_ATOMIC_SLEEP, 75),
-    "check-no-lockdep": Config("x86_64", X86_64, NO_DOCTESTS + """\
-# CONFIG_PROVE_LOCKING is not set
-# CONFIG_PROVE_RAW_LOCK_NESTING is not set
-""", 75),
-    "check-no-smp": Config("x86_64", X86_64, NO_DOCTESTS + TWINS + """\
-CONFIG_MMU_MIRROR_TWIN=m
-CONFIG_NR_CPUS=1
-# CONFIG_SMP is not set
-# CONFIG_NUMA is not set
-# CONFIG_NUMA_EMU is not set
-""", 75),
     "check-release": Config("x86_64", X86_64, NO_TESTS + NO_ATOMIC_SLEEP + """\
 # CONFIG_DEBUG_MMU_NOTIFIER is not set
 # CONFIG_HIST_TRIGGERS is not set
@@ -97,15 +95,16 @@ EVENTS = "include/trace/events/"
 
 def checkpatch(tree, inputs, ignored=()):
     """Run the kernel's checkpatch.pl on each of `inputs`, which are its words for one file."""
-    complaints = []
-    for words in inputs:
+    def complaint(words):
         in_events = EVENTS in str(words[-1]) or pathlib.Path(words[-1]).suffix == ".patch" and \
             f"+++ b/{EVENTS}" in pathlib.Path(words[-1]).read_text()
         types = [*IGNORED, *ignored, *(IGNORED_IN_EVENTS if in_events else [])]
         result = output([tree.src / "scripts/checkpatch.pl", "--strict", "--no-summary", "--quiet", "--show-types",
                          "--color=never", "--ignore", ",".join(types), *words], cwd=tree.src)
-        if result.returncode or result.stdout.strip():
-            complaints.append(f"{words[-1]}:\n{result.stdout}")
+        return f"{words[-1]}:\n{result.stdout}" if result.returncode or result.stdout.strip() else ""
+
+    with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        complaints = list(filter(None, pool.map(complaint, inputs)))
     if complaints:
         raise Failure("\n".join(complaints))
 
@@ -121,7 +120,7 @@ def partial(name, *words):
         probe = [PROBE] if CONFIGS[name].arch == "x86_64" else []
         names = ["hmm", *(f"tests/{name}_kunit" for name in ("hmm", "mmu_notifier", "mmu_notifier_debug", "mmput_lockdep"))]
         core = [] if name == "check-no-mmu-notifier" else [CORE]
-        tests = [f"mm/{name}.o" for name in names] if words or name == "check-arm64" else []
+        tests = [f"mm/{name}.o" for name in names] if name in ("check-no-smp", "check-arm64") else []
         build(tree, name, *words, *folders, *probe, *core, *tests)
     return check
 
@@ -130,7 +129,7 @@ def partial(name, *words):
 PROBES = {
     "check-release": set(),
     "check-no-atomic-sleep": {"guard", "scope", "map", "alloc", "reclaim"},     # lockdep
-    "check-no-lockdep": {"guard", "scope", "alloc"},                            # DEBUG_ATOMIC_SLEEP
+    "check-no-smp": {"guard", "scope", "map", "alloc", "reclaim"},              # DEBUG_ATOMIC_SLEEP, too
 }
 
 
@@ -142,7 +141,7 @@ def object_code(tree):
         if left != expected:
             raise Failure(f"{name}: not empty: {', '.join(sorted(left)) or 'none'}, "
                           f"expected {', '.join(sorted(expected)) or 'none'}:\n{listing(probes)}")
-    for name, expected in {"check-release": False, "check-no-lockdep": True}.items():
+    for name, expected in {"check-release": False, "check-no-smp": True}.items():
         called = debugging(tree, name)
         if bool(called) != expected:
             raise Failure(f"{name}: {CORE} calls {', '.join(called) or 'nothing'} for debugging")
@@ -178,12 +177,11 @@ def checks():
     yield "tools/prove", prover
     yield "checkpatch: files", checkpatch_files
     yield "series: git am, checkpatch", mails
-    yield "clippy and W=1", partial("check-warnings", *LINT)
-    yield "rustdoc", lambda tree: rustdoc(tree, "check-warnings", *LINT)
     for name in BUILDS:
-        if name != "check-warnings":
-            # Clippy only sees compiled code: run it with lockdep, too, which user-mode Linux lacks.
-            yield name.removeprefix("check-"), partial(name, *(LINT if name == "check-no-smp" else []))
+        # Clippy only sees code that is compiled: the first build has most of it, and a release what is left.
+        words = LINT if name in ("check-no-smp", "check-release") else []
+        yield name.removeprefix("check-") + ", clippy, W=1" * bool(words), partial(name, *words)
+    yield "rustdoc", lambda tree: rustdoc(tree, "check-no-smp", *LINT)
     yield "object code", object_code
 
 
