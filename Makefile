@@ -4,9 +4,8 @@
 # The programs in tools/ do the work.
 #
 ## make demo        show how the OOM reaper gets memory back from drivers that obey, refuse, sleep or wait
-## make test        every test except those of test-kasan and test-rt; with ARCH=arm64 in guests of arm64
+## make test        every test except those of test-rt; with ARCH=arm64 in guests of arm64
 ## make test-fast   unit tests on user-mode Linux only: under a minute
-## make test-kasan  the tests in a guest with KASAN
 ## make test-rt     the unit tests in a guest with PREEMPT_RT, and one scenario
 ## make check       rustfmt, clippy, rustdoc, checkpatch, warnings, builds with options off
 ## make prove       prove that no callback can sleep, in Rust and in C: with DRIVER=path of a driver, ROOT=function of any;
@@ -47,9 +46,6 @@ apply:
 test-fast: setup
 	@$(python) tools/test.py fast
 
-test-kasan: setup
-	@$(python) tools/test.py kasan
-
 test-rt: setup
 	@$(python) tools/test.py rt
 
@@ -75,7 +71,7 @@ docs:
 
 reap: setup
 	@$(python) tools/reap.py $(if $(CASE),--situations="$(CASE)") $(if $(PARAMS),--params="$(PARAMS)") \
-		$(if $(KASAN),--kasan) $(if $(IN),--language="$(IN)") "$(DRIVER)"
+		$(if $(IN),--language="$(IN)") "$(DRIVER)"
 
 shell: setup
 	@$(python) tools/shell.py $(if $(FRAGMENT),--fragment="$(FRAGMENT)") $(if $(MEMORY),--memory="$(MEMORY)") $(FILES)
@@ -88,4 +84,4 @@ clean:
 	@[ ! -e $(python) ] || $(python) tools/clean.py
 
 export KSRC SIGNOFF
-.PHONY: help demo bench prove check docs reap shell apply test test-fast test-kasan test-rt series series-build setup clean
+.PHONY: help demo bench prove check docs reap shell apply test test-fast test-rt series series-build setup clean

@@ -69,8 +69,7 @@ USERS = (
 CONFIGS = {
     # The quick one: no SMP, and no lockdep because that switches itself off at boot.
     "uml": Config("um", ["common", "lean"], files=600),
-    "x86_64": Config("x86_64", [*X86_64, "rxe"], files=1250),
-    "x86_64-kasan": Config("x86_64", [*X86_64, "kasan"]),
+    "x86_64": Config("x86_64", [*X86_64, "kasan", "rxe"], files=1250),
     "x86_64-rt": Config("x86_64", [*X86_64, "rt"], files=800),
     "arm64": Config("arm64", ARM64),
     "arm64-16k": Config("arm64", ARM64, "# CONFIG_ARM64_4K_PAGES is not set\nCONFIG_ARM64_16K_PAGES=y\n"),

@@ -27,9 +27,10 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    # There is no ACPI.
+    # There is no ACPI. identify_cpu() clears the flag of five-level page tables for a moment. In an interrupt at this
+    # moment, KASAN reports every address as wild.
     "x86_64": Architecture(["qemu-system-x86_64", "-bios", "qboot.rom"], "arch/x86/boot/bzImage",
-                           "console=ttyS0 reboot=t"),
+                           "console=ttyS0 reboot=t no5lvl"),
     "arm64": Architecture(["qemu-system-aarch64", "-machine", "virt"], "arch/arm64/boot/Image", "console=ttyAMA0",
                           "aarch64-linux-gnu-"),
 }
@@ -39,8 +40,11 @@ TCG = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
 TCG_ARM64 = ["-accel", "tcg,thread=multi", "-cpu", "max,pauth-impdef=on", "-smp", "2"]
 SCENARIOS = PROJECT / "tests/vm"
 
-# The guest ends with a restart, on which QEMU exits because of -no-reboot. A panic restarts, too.
-APPEND = "ignore_loglevel panic=-1 oops=panic"
+# The guest ends with a restart, on which QEMU exits because of -no-reboot. A panic restarts, too. Invalidations are
+# called as they come.
+APPEND = "ignore_loglevel panic=-1 oops=panic mmu_notifier.try_first=0"
+# For guests in which each invalidation is tried first like by the OOM reaper. On UML this is always so.
+TRY_FIRST = "mmu_notifier.try_first=1"
 # The seconds after which a guest without news is stopped, on a quick machine.
 LIMIT = 200
 LIMIT_UML = 60
@@ -48,11 +52,6 @@ LIMIT_UML = 60
 BOOT = 5
 # A result, or the start of a test.
 NEWS = re.compile(r"^(?:\[[^\]]*\] ?)*\s*(?:(?:not )?ok \d|#\s+(?:RUN|Subtest:)\s|bench: )", re.M)
-# identify_cpu() clears the flag of five-level page tables for a moment. In an interrupt at this moment, KASAN reports
-# every address as wild.
-APPEND_KASAN = "no5lvl"
-# With KASAN and on UML, each invalidation is tried first like by the OOM reaper. Other guests do not try it first.
-APPEND_NOT_KASAN = "mmu_notifier.try_first=0"
 
 
 class Patience:
@@ -157,8 +156,7 @@ def qemu(label, obj, folder, append, limit=LIMIT, memory="512M", initrd=None, ma
 
 def qemu_command(obj, machine, append, memory, initrd=None):
     arch = architecture(obj)
-    by_kernel = APPEND_KASAN if obj.name.endswith("-kasan") else APPEND_NOT_KASAN
-    append = [arch.append, APPEND, by_kernel, *(clock(obj) if machine == TCG else []), *append]
+    append = [arch.append, APPEND, *(clock(obj) if machine == TCG else []), *append]
     command = [*arch.qemu, *machine, "-nodefaults", "-no-reboot", "-m", memory,
                "-kernel", obj / arch.image, "-append", " ".join(append)]
     return command + (["-initrd", initrd] if initrd else [])

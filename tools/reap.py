@@ -361,15 +361,15 @@ def counts(bench):
     return table.Counts(*(results.count(word) for word in ("passed", "failed", "skipped")))
 
 
-def run(driver, situations, params, memory, config, language):
+def run(driver, situations, params, memory, language):
     if not driver:
         raise Failure(f"name a driver: make reap DRIVER=folder, or one of {', '.join(examples())}")
     folder = folder_of(driver)
     if not folder:
         return write_template(driver, language)
     with prepared() as tree:
-        obj = kernel.build(tree, config)
-        bench = put(tree, config, obj, folder, situations and situations.split(","), params, memory)
+        obj = kernel.build(tree, "x86_64")
+        bench = put(tree, "x86_64", obj, folder, situations and situations.split(","), params, memory)
     show(bench)
     print(f"\n{counts(bench)}\n{bench.folder}: reap.json, reap.ktap, and the logs of {len(bench.boots)} guests")
     return bool(counts(bench).failed)
@@ -381,7 +381,5 @@ if __name__ == "__main__":
     parser.add_argument("--situations", metavar="NAME,...", help="only these")
     parser.add_argument("--params", default="", help="parameters of the modules")
     parser.add_argument("--memory", default=MEMORY, help=f"of the guest, {MEMORY} if not given")
-    parser.add_argument("--kasan", dest="config", action="store_const", const="x86_64-kasan", default="x86_64",
-                        help="in a guest with KASAN")
     parser.add_argument("--language", default="rust", choices=LANGUAGES, help="of a driver that is written")
     main(run, parser)

@@ -59,8 +59,8 @@ class Architectures(unittest.TestCase):
         self.assertIn("-kernel /cache/x86_64-rt/arch/x86/boot/bzImage ", command)
 
     def test_names_of_results(self):
-        self.assertEqual([guest.suffix(name) for name in ("x86_64", "x86_64-kasan", "arm64", "arm64-16k")],
-                         ["", "-kasan", "-arm64", "-arm64-16k"])
+        self.assertEqual([guest.suffix(name) for name in ("x86_64", "x86_64-rt", "arm64", "arm64-16k")],
+                         ["", "-rt", "-arm64", "-arm64-16k"])
 
 
 class Patience(unittest.TestCase):

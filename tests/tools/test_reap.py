@@ -166,7 +166,7 @@ class Folders(unittest.TestCase):
 
     def test_none(self):
         with self.refused("name a driver: make reap DRIVER=folder, or one of careless, .*rust_mmu_mirror"):
-            reap.run("", None, "", "256M", "x86_64", "rust")
+            reap.run("", None, "", "256M", "rust")
 
     def test_a_file(self):
         (self.driver / "mine.c").write_text("")
@@ -227,7 +227,7 @@ class Folders(unittest.TestCase):
                 target = self.obj / language
                 out = io.StringIO()
                 with contextlib.redirect_stdout(out):
-                    self.assertFalse(reap.run(str(target), None, "", "256M", "x86_64", language))
+                    self.assertFalse(reap.run(str(target), None, "", "256M", language))
                 self.assertIn(f"There was no {target}. Now there is a small driver", out.getvalue())
                 self.assertEqual({path.name for path in target.iterdir()}, {"Kbuild", "my_driver.h", "use.c", source})
                 self.assertIsNone(reap.check_folder(target, self.obj))
