@@ -2,18 +2,13 @@
 
 //! Tests for `CONFIG_DEBUG_NON_BLOCK_TIME`: non-blocking sections that take long.
 
-use crate::kmsg::{
-    provoke,
-    watch,
-    Seen, //
+use crate::{
+    kmsg::watch,
+    prelude::*, //
 };
-use kernel::{
-    prelude::*,
-    time::{
-        Delta,
-        Instant,
-        Monotonic, //
-    }, //
+use kernel::time::{
+    Instant,
+    Monotonic, //
 };
 
 // The machine may stop for a while when it is busy, and the clock of user-mode Linux lag behind. So
@@ -66,7 +61,6 @@ fn spin(ms: u32) {
 #[kunit_tests(rust_nonblock_busy)]
 mod tests {
     use super::*;
-    use kernel::nonblock::non_block;
 
     #[test]
     fn long_section_is_seen_once() -> Result {
@@ -149,21 +143,6 @@ mod tests {
 #[kunit_tests(rust_nonblock_busy_smp)]
 mod smp_tests {
     use super::*;
-    use crate::task::Task;
-    use kernel::{
-        new_mutex,
-        nonblock::non_block,
-        sync::{
-            atomic::{
-                Acquire,
-                Atomic,
-                Release, //
-            },
-            Arc,
-            Completion, //
-        },
-        time::delay::fsleep, //
-    };
 
     // As in busy.h; the function may be called in any task.
     unsafe extern "C" {

@@ -2,56 +2,14 @@
 
 //! Tests for `kernel::mm::mmu_notifier::interval::DeferringNotifier`.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mmu_deferring_notifier)]
 mod tests {
     use super::*;
-    use crate::task::{
-        wait_until,
-        Task, //
-    };
+    use crate::prelude::interval::*;
     use core::ops::Range;
-    use kernel::{
-        mm::{
-            kunit::{
-                self,
-                TestMm, //
-            },
-            mmu_notifier::{
-                interval::{
-                    DeferringNotifier,
-                    Invalidated,
-                    Invalidation,
-                    Operations,
-                    TryInvalidation, //
-                },
-                Event,
-                Owner,
-                WouldBlock, //
-            },
-            MmWithUser, //
-        },
-        new_mutex,
-        nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            atomic::{
-                Acquire,
-                Atomic,
-                Relaxed,
-                Release, //
-            },
-            lock::mutex::MutexBackend,
-            Arc,
-            Completion,
-            Mutex, //
-        },
-        time::{
-            delay::fsleep,
-            Delta, //
-        }, //
-    };
+    use kernel::mm::mmu_notifier::interval::DeferringNotifier;
 
     /// The common part of the drivers of a test. Callbacks record, the test asserts.
     #[pin_data]

@@ -2,16 +2,17 @@
 
 //! Tests for `kernel::mm::hmm`.
 
-use kernel::{
-    mm::{
-        hmm,
-        kunit::{
-            PROT_READ,
-            PROT_WRITE, //
-        }, //
-    },
+use crate::{
     prelude::*,
-    time::Delta, //
+    user, //
+};
+use kernel::mm::hmm::{
+    self,
+    Access,
+    Entry,
+    Request,
+    Slot,
+    Valid, //
 };
 
 mod exclusive;
@@ -28,54 +29,7 @@ const LONG: Delta = Delta::from_secs(600);
 #[kunit_tests(rust_mm_hmm)]
 mod tests {
     use super::*;
-    use crate::{
-        task::Task,
-        user, //
-    };
-    use core::ops;
-    use kernel::{
-        mm::{
-            hmm::{
-                Access,
-                Entry,
-                Request,
-                Slot,
-                Valid, //
-            },
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            },
-            mmu_notifier::{
-                interval::{
-                    Invalidated,
-                    Invalidation,
-                    Notifier,
-                    Operations,
-                    TryInvalidation, //
-                },
-                WouldBlock, //
-            },
-            MmWithUser, //
-        },
-        new_mutex,
-        nonblock::NonBlockGuard,
-        page::{
-            PAGE_MASK,
-            PAGE_SIZE, //
-        },
-        sync::{
-            aref::ARef,
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            lock::mutex::MutexBackend,
-            Arc,
-            Mutex, //
-        }, //
-    };
+    use crate::prelude::interval::*;
 
     /// Counts invalidations.
     #[pin_data]
@@ -543,20 +497,6 @@ mod device_memory {
         },
         *, //
     };
-    use crate::user;
-    use kernel::{
-        mm::{
-            hmm::{
-                Request,
-                Slot, //
-            },
-            kunit::{
-                self,
-                TestMm, //
-            }, //
-        },
-        page::PAGE_SIZE, //
-    };
 
     #[test]
     fn owner_leaves_pages_in_its_memory() -> Result {
@@ -620,22 +560,6 @@ mod huge {
             runs, //
         },
         *, //
-    };
-    use crate::user;
-    use kernel::{
-        mm::{
-            hmm::{
-                Entry,
-                Request,
-                Slot, //
-            },
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            }, //
-        },
-        page::PAGE_SIZE, //
     };
 
     /// The number of pages of a huge page, and the address of memory that may have two of them.

@@ -2,77 +2,19 @@
 
 //! Tests for `kernel::mm::mmu_notifier::interval`.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mmu_interval_notifier)]
 mod tests {
     use super::*;
     use crate::{
         invalidate,
-        kmsg::{
-            provoke,
-            sections,
-            Seen,
-            MIGHT_SLEEP, //
-        },
-        task::wait_until,
+        prelude::interval::*,
         user, //
     };
-    use core::ops;
-    use kernel::{
-        impl_has_work,
-        mm::{
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            },
-            mmu_notifier::{
-                interval::{
-                    Invalidated,
-                    Invalidation,
-                    Notifier,
-                    Operations,
-                    Retry,
-                    TryInvalidation, //
-                },
-                Event,
-                Owner,
-                Range,
-                WouldBlock, //
-            },
-            MmWithUser, //
-        },
-        new_mutex,
-        new_rwsem,
-        new_spinlock,
-        new_work,
-        nonblock::{
-            non_block,
-            NonBlockGuard, //
-        },
-        page::PAGE_SIZE,
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            lock::{
-                mutex::MutexBackend,
-                rwsem::RwSemaphoreBackend,
-                spinlock::SpinLockBackend, //
-            },
-            Arc,
-            Mutex,
-            RwSemaphore,
-            SpinLock, //
-        },
-        task::might_sleep,
-        workqueue::{
-            self,
-            Work,
-            WorkItem, //
-        }, //
+    use kernel::mm::mmu_notifier::{
+        interval::Retry,
+        Range, //
     };
 
     /// The behaviour of the callbacks of a mirror.

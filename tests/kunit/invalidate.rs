@@ -2,7 +2,7 @@
 
 //! Invalidations that wait for a lock of the test, which the core does not make.
 
-use crate::task::Task;
+use crate::prelude::*;
 use core::{
     ops::Range,
     ptr, //
@@ -10,22 +10,9 @@ use core::{
 use kernel::{
     bindings,
     error::to_result,
-    mm::{
-        kunit,
-        mmu_notifier::interval::{
-            Notifier,
-            Operations, //
-        },
-        Mm, //
-    },
-    prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Arc, //
+    mm::mmu_notifier::interval::{
+        Notifier,
+        Operations, //
     }, //
 };
 

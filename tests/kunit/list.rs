@@ -2,34 +2,18 @@
 
 //! Tests for the list notifiers of `kernel::mm::mmu_notifier`.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mmu_notifier)]
 mod tests {
     use super::*;
-    use crate::{
-        kmsg::sections,
-        task::{
-            wait_until,
-            Task, //
-        },
-        user, //
-    };
-    use core::{
-        convert::Infallible,
-        fmt::Write,
-        ops, //
-    };
+    use crate::user;
+    use core::fmt::Write;
     use kernel::{
         bindings,
         fmt,
         mm::{
-            kunit::{
-                self,
-                Invalidation,
-                TestMm,
-                PROT_READ, //
-            },
+            kunit::Invalidation,
             mmu_notifier::{
                 list::{
                     Notifier,
@@ -39,20 +23,7 @@ mod tests {
                 Owner,
                 Range,
                 WouldBlock, //
-            },
-            MmWithUser, //
-        },
-        new_spinlock,
-        nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            aref::ARef,
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            Arc,
-            SpinLock, //
+            }, //
         }, //
     };
 

@@ -7,14 +7,11 @@
 //! runs in a boot for this test alone, with `kunit.filter_glob=SUITE.NAME`. Each test needs such a
 //! boot of its own, and the boot must show a report.
 
-use crate::kmsg::{
-    expect,
-    Seen, //
-};
-use kernel::{
-    bindings,
+use crate::{
+    kmsg::expect,
     prelude::*, //
 };
+use kernel::bindings;
 
 const CIRCULAR: &CStr = c"WARNING: possible circular locking dependency detected";
 const RECURSIVE: &CStr = c"WARNING: possible recursive locking detected";
@@ -98,33 +95,17 @@ mod reclaim;
 #[kunit_tests(rust_lockdep)]
 mod tests {
     use super::*;
-    use crate::kmsg::{
-        provoke,
-        MIGHT_SLEEP,
-        SCHEDULING, //
-    };
+    use crate::kmsg::SCHEDULING;
     use kernel::{
-        mm::{
-            kunit,
-            MmWithUser, //
-        },
-        new_mutex,
-        new_rwsem,
-        new_spinlock,
-        nonblock::non_block,
         static_lock_map,
         sync::{
-            lock::{
-                rwsem::RwSemaphoreBackend,
-                Backend, //
-            },
+            lock::Backend,
             lockdep::{
                 LockMap,
                 WaitType, //
             },
             new_condvar,
-            static_lock_class,
-            Mutex, //
+            static_lock_class, //
         },
         types::Opaque, //
     };

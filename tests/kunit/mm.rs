@@ -2,33 +2,14 @@
 
 //! Tests for the parts of `kernel::mm` that drivers with MMU notifiers need.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mm)]
 mod tests {
     use super::*;
-    use crate::task::Task;
-    use core::convert::Infallible;
-    use kernel::{
-        mm::{
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            },
-            mmu_notifier::list::{
-                Notifier,
-                Operations, //
-            }, //
-        },
-        page::PAGE_SIZE,
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            Arc, //
-        }, //
+    use kernel::mm::mmu_notifier::list::{
+        Notifier,
+        Operations, //
     };
 
     #[test]

@@ -2,10 +2,8 @@
 
 //! Tests for `kernel::nonblock`.
 
-use kernel::{
-    prelude::*,
-    time::Msecs, //
-};
+use crate::prelude::*;
+use kernel::time::Msecs;
 
 /// How long a task sleeps that is woken as soon as it does.
 const TIMEOUT: Msecs = 10_000;
@@ -16,38 +14,19 @@ mod tests {
     use crate::{
         kmsg::{
             expect,
-            provoke,
-            sections,
             silent,
-            Seen,
-            MIGHT_SLEEP,
             SCHEDULING, //
         },
         task::{
             sleeps,
-            wait_until,
-            waker,
-            Task, //
+            waker, //
         }, //
     };
     use core::mem;
     use kernel::{
         bindings,
         current,
-        mm::kunit::TestMm,
-        new_mutex,
-        new_spinlock,
         new_srcu,
-        nonblock::{
-            non_block,
-            NonBlockGuard, //
-        },
-        sync::{
-            aref::ARef,
-            Arc,
-            Completion, //
-        },
-        task::might_sleep,
         time::msecs_to_jiffies, //
     };
 
@@ -306,23 +285,13 @@ mod sleeping {
     use crate::{
         kmsg::{
             expect,
-            provoke,
-            Seen,
-            MIGHT_SLEEP,
             SCHEDULING, //
         },
         task::waker, //
     };
     use kernel::{
         bindings,
-        mm::kunit,
-        new_mutex,
-        nonblock::non_block,
-        sync::{
-            new_condvar,
-            Arc,
-            Completion, //
-        },
+        sync::new_condvar,
         time::msecs_to_jiffies, //
     };
 

@@ -24,6 +24,9 @@ mod lockdep;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]
 mod mm;
 mod nonblock;
+// Each suite uses a part of it.
+#[allow(unused_imports)]
+mod prelude;
 mod reclaim;
 mod rwsem;
 #[cfg(CONFIG_RUST_MMU_NOTIFIER_KUNIT_TEST)]

@@ -5,17 +5,12 @@
 //! Documentation/mm/rust-nonblock.rst has the results as a table. Lockdep's reports are tested in
 //! lockdep.rs.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_reclaim)]
 mod tests {
     use super::*;
-    use crate::kmsg::{
-        provoke,
-        silent,
-        Seen,
-        MIGHT_SLEEP, //
-    };
+    use crate::kmsg::silent;
     use kernel::{
         alloc::Flags,
         bindings,
@@ -26,7 +21,6 @@ mod tests {
             memalloc_noreclaim,
             might_alloc, //
         },
-        nonblock::non_block,
         task::Task, //
     };
 

@@ -4,31 +4,13 @@
 //!
 //! Lockdep's reports about semaphores are tested in lockdep.rs.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_rwsem)]
 mod tests {
     use super::*;
-    use crate::task::{
-        sleeps,
-        wait_until,
-        Task, //
-    };
-    use kernel::{
-        current,
-        new_rwsem,
-        sync::{
-            aref::ARef,
-            atomic::{
-                Acquire,
-                Atomic,
-                Release, //
-            },
-            Arc,
-            Completion,
-            RwSemaphore, //
-        }, //
-    };
+    use crate::task::sleeps;
+    use kernel::current;
 
     // These come first: if one of them fails, the others may hang.
 

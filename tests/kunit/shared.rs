@@ -2,54 +2,28 @@
 
 //! Tests for `kernel::mm::mmu_notifier::shared`.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mmu_notifier_shared)]
 mod tests {
     use super::*;
     use crate::user;
-    use core::{
-        convert::Infallible,
-        ptr, //
-    };
+    use core::ptr;
     use kernel::{
         bindings,
-        mm::{
-            kunit::{
+        mm::mmu_notifier::{
+            list::{
+                Notifier,
+                Operations, //
+            },
+            shared::{
                 self,
-                TestMm,
-                PROT_READ, //
+                new_registry,
+                Object,
+                Ref,
+                Registry, //
             },
-            mmu_notifier::{
-                list::{
-                    Notifier,
-                    Operations, //
-                },
-                shared::{
-                    self,
-                    new_registry,
-                    Object,
-                    Ref,
-                    Registry, //
-                },
-                Range, //
-            },
-            Mm,
-            MmWithUser, //
-        },
-        new_spinlock,
-        nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            SpinLock, //
-        },
-        time::{
-            delay::fsleep,
-            Delta, //
+            Range, //
         }, //
     };
 

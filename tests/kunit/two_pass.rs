@@ -2,69 +2,18 @@
 
 //! Tests for interval notifiers with two passes.
 
-use kernel::prelude::*;
+use crate::prelude::*;
 
 #[kunit_tests(rust_mmu_interval_two_pass)]
 mod tests {
     use super::*;
     use crate::{
         invalidate,
-        kmsg::sections,
-        task::{
-            wait_until,
-            Task, //
-        }, //
+        prelude::interval::*, //
     };
-    use core::{
-        convert::Infallible,
-        ops, //
-    };
-    use kernel::{
-        mm::{
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            },
-            mmu_notifier::{
-                interval::{
-                    Invalidated,
-                    Invalidation,
-                    Notifier,
-                    Operations,
-                    TryInvalidation,
-                    TwoPass,
-                    TwoPassNotifier, //
-                },
-                Event,
-                Owner,
-                WouldBlock, //
-            },
-            Mm,
-            MmWithUser, //
-        },
-        new_mutex,
-        new_spinlock,
-        nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            aref::ARef,
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            lock::{
-                mutex::MutexBackend,
-                spinlock::SpinLockBackend, //
-            },
-            Arc,
-            Mutex,
-            SpinLock, //
-        },
-        time::{
-            delay::fsleep,
-            Delta, //
-        }, //
+    use kernel::mm::mmu_notifier::interval::{
+        TwoPass,
+        TwoPassNotifier, //
     };
 
     /// The calls of callbacks in their order: the number of the notifier, and the callback.

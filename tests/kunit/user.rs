@@ -3,15 +3,10 @@
 //! System calls, signals and pages of the current test, which has to have attached its
 //! [`TestMm`](kernel::mm::kunit::TestMm).
 
+use crate::prelude::*;
 use kernel::{
     bindings,
-    error::to_result,
-    prelude::*, //
-};
-#[cfg(CONFIG_DEVICE_PRIVATE)]
-use kernel::{
-    mm::kunit::TestMm,
-    page::PAGE_SIZE, //
+    error::to_result, //
 };
 
 extern "C" {

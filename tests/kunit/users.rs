@@ -6,47 +6,26 @@
 //! See Documentation/mm/rust-mmu-notifier-users.rst, which shows parts of these files.
 
 // The drivers of the modules below use these, too.
-use crate::user;
-use core::{
-    convert::Infallible,
-    ops::{
-        self,
-        Range, //
-    }, //
-};
-use kernel::{
-    mm::{
-        kunit::{
-            self,
-            TestMm,
-            PROT_READ,
-            PROT_WRITE, //
-        },
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            Event,
-            WouldBlock, //
-        },
-        MmWithUser, //
+use crate::{
+    prelude::{
+        interval::*,
+        *, //
     },
-    new_mutex,
-    new_spinlock,
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::{
-        aref::ARef,
-        lock::mutex::MutexBackend,
-        Arc,
-        Mutex,
-        SpinLock, //
-    }, //
+    user, //
+};
+use core::ops::Range;
+use kernel::mm::{
+    mmu_notifier::{
+        list,
+        shared::{
+            self,
+            new_registry,
+            Object,
+            Ref,
+            Registry, //
+        }, //
+    },
+    MmapWriteLocked, //
 };
 
 mod amdxdna;

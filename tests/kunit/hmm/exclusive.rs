@@ -11,10 +11,6 @@ use super::{
 #[kunit_tests(rust_mm_hmm_exclusive)]
 mod tests {
     use super::*;
-    use kernel::{
-        mm::kunit::TestMm,
-        page::PAGE_SIZE, //
-    };
 
     #[test]
     fn exclusive_is_not_supported() -> Result {
@@ -34,18 +30,6 @@ mod tests {
 #[kunit_tests(rust_mm_hmm_exclusive)]
 mod tests {
     use super::*;
-    use crate::user;
-    use kernel::{
-        mm::{
-            hmm::Access,
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
-            }, //
-        },
-        page::PAGE_SIZE, //
-    };
 
     #[test]
     fn exclusive_until_the_process_comes_back() -> Result {

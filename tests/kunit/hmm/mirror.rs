@@ -3,13 +3,9 @@
 //! Tests for `kernel::mm::hmm::Mirror`.
 
 use super::*;
-use core::ops;
-use kernel::mm::{
-    hmm::{
-        Device,
-        Mirror, //
-    },
-    MmWithUser, //
+use kernel::mm::hmm::{
+    Device,
+    Mirror, //
 };
 
 /// Returns a mirror without a device.
@@ -31,40 +27,19 @@ mod tests {
         never_there,
         *, //
     };
-    use crate::{
-        invalidate,
-        user, //
-    };
+    use crate::invalidate;
     use kernel::{
         mm::{
             hmm::{
-                Access,
                 Removal,
                 Removed,
                 TryRemoval, //
-            },
-            kunit::{
-                self,
-                TestMm,
-                PROT_READ, //
             },
             mmu_notifier::{
                 Event,
                 Owner,
                 WouldBlock, //
             }, //
-        },
-        nonblock::NonBlockGuard,
-        page::{
-            PAGE_MASK,
-            PAGE_SIZE, //
-        },
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            Arc, //
         },
         types::Opaque, //
     };

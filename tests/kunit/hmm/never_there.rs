@@ -3,23 +3,12 @@
 //! Memory that is never there: each fault invalidates it, and brings nothing. A look-up of it goes
 //! on until it gives up.
 
+use crate::prelude::*;
 use kernel::{
     bindings,
     error::from_err_ptr,
-    mm::{
-        kunit::{
-            self,
-            TestMm, //
-        },
-        virt::VmaRef, //
-    },
-    page::PAGE_SIZE,
-    prelude::*,
-    str::as_char_ptr_in_const_context,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
+    mm::virt::VmaRef,
+    str::as_char_ptr_in_const_context, //
 };
 
 /// The time at which faults begin to fail, to end a look-up that never gives up.

@@ -2,50 +2,27 @@
 
 //! Look-ups that an invalidation overtakes, each time, just before they are validated.
 
-use crate::user;
+use crate::{
+    prelude::{
+        interval::*,
+        *, //
+    },
+    user, //
+};
 use core::ptr;
 use kernel::{
     bindings,
-    mm::{
-        hmm::{
-            Access,
-            Request,
-            Slot,
-            Valid, //
-        },
-        kunit::{
-            self,
-            TestMm, //
-        },
-        mmu_notifier::{
-            interval::{
-                Invalidated,
-                Invalidation,
-                Notifier,
-                Operations,
-                TryInvalidation, //
-            },
-            WouldBlock, //
-        },
-        Mm,
-        MmWithUser, //
+    mm::hmm::{
+        Access,
+        Request,
+        Slot,
+        Valid, //
     },
-    nonblock::NonBlockGuard,
-    page::PAGE_SIZE,
-    prelude::*,
     static_lock_class,
-    sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        lock::{
-            mutex::MutexBackend,
-            Backend,
-            Lock, //
-        }, //
-    },
-    time::Delta, //
+    sync::lock::{
+        Backend,
+        Lock, //
+    }, //
 };
 
 /// The address space that is invalidated before a lock is taken, or zero.

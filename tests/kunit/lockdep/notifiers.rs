@@ -10,57 +10,19 @@ mod tests {
         reclaim::alloc,
         *, //
     };
-    use crate::{
-        kmsg::MIGHT_SLEEP,
-        task::{
-            wait_until,
-            Task, //
-        }, //
-    };
-    use core::convert::Infallible;
+    use crate::prelude::interval::*;
     use kernel::{
         alloc::Flags,
-        impl_has_work,
         mm::{
-            kunit,
             mmu_notifier::{
-                interval::{
-                    self,
-                    Invalidated,
-                    Invalidation,
-                    Notifier,
-                    TryInvalidation, //
-                },
+                interval,
                 list,
-                Event,
-                Range,
-                WouldBlock, //
+                Range, //
             },
             reclaim::{
                 memalloc_noreclaim,
                 might_alloc, //
-            },
-            Mm,
-            MmWithUser, //
-        },
-        new_mutex,
-        new_work,
-        nonblock::NonBlockGuard,
-        page::PAGE_SIZE,
-        sync::{
-            aref::ARef,
-            lock::mutex::MutexBackend,
-            Arc,
-            Mutex, //
-        },
-        time::{
-            delay::fsleep,
-            Delta, //
-        },
-        workqueue::{
-            self,
-            Work,
-            WorkItem, //
+            }, //
         }, //
     };
 

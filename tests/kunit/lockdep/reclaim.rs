@@ -13,14 +13,7 @@ pub(super) fn alloc(flags: Flags) -> Result {
 #[kunit_tests(rust_lockdep_reclaim)]
 mod tests {
     use super::*;
-    use crate::task::Task;
-    use kernel::{
-        mm::reclaim::fs_reclaim,
-        sync::{
-            Arc,
-            Mutex, //
-        }, //
-    };
+    use kernel::mm::reclaim::fs_reclaim;
 
     #[test]
     fn allocation_in_reclaim() -> Result {

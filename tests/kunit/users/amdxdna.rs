@@ -4,23 +4,7 @@
 //! are unmapped.
 
 use super::*;
-use crate::task::wait_until;
-use kernel::{
-    impl_has_work,
-    mm::MmapWriteLocked,
-    new_rwsem,
-    new_work,
-    sync::{
-        lock::rwsem::RwSemaphoreBackend,
-        LockedBy,
-        RwSemaphore, //
-    },
-    workqueue::{
-        self,
-        Work,
-        WorkItem, //
-    }, //
-};
+use kernel::sync::LockedBy;
 
 // [umap]
 /// The device.

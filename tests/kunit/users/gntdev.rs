@@ -3,10 +3,7 @@
 //! Xen's gntdev: a mapping of its own that a process has, and registers when it maps it.
 
 use super::*;
-use kernel::mm::{
-    mmu_notifier::interval::DeferringNotifier,
-    MmapWriteLocked, //
-};
+use kernel::mm::mmu_notifier::interval::DeferringNotifier;
 
 // [map]
 /// Pages of another domain in a process, `struct gntdev_grant_map`.
@@ -62,7 +59,6 @@ fn mmap(mmap: &MmapWriteLocked, addrs: Range<usize>) -> Result<Pin<KBox<Deferrin
 #[kunit_tests(rust_mmu_notifier_gntdev)]
 mod tests {
     use super::*;
-    use crate::task::wait_until;
 
     #[test]
     fn lets_go_of_what_changes() -> Result {

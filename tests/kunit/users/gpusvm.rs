@@ -4,13 +4,6 @@
 //! it.
 
 use super::*;
-use kernel::{
-    new_rwsem,
-    sync::{
-        lock::rwsem::RwSemaphoreBackend,
-        RwSemaphore, //
-    }, //
-};
 
 // [notifier]
 /// A window of addresses, `struct drm_gpusvm_notifier`.

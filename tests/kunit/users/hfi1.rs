@@ -4,23 +4,14 @@
 //! interval notifiers that only care for unmaps.
 
 use super::*;
-use crate::task::wait_until;
 use kernel::{
-    impl_has_work,
     mm::mmu_notifier::{
         interval,
-        list,
         Range, //
     },
-    new_work,
     rbtree::{
         RBTree,
         RBTreeNode, //
-    },
-    workqueue::{
-        self,
-        Work,
-        WorkItem, //
     }, //
 };
 

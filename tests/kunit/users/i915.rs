@@ -4,10 +4,7 @@
 //! of the process.
 
 use super::*;
-use kernel::{
-    mm::mmu_notifier::interval::Stamp,
-    sync::lock::spinlock::SpinLockBackend, //
-};
+use kernel::mm::mmu_notifier::interval::Stamp;
 
 // [object]
 /// An object of user memory.

@@ -3,17 +3,7 @@
 //! KFD: one object for each process, and ranges that grow and shrink.
 
 use super::*;
-use kernel::mm::mmu_notifier::{
-    interval,
-    list,
-    shared::{
-        self,
-        new_registry,
-        Object,
-        Ref,
-        Registry, //
-    }, //
-};
+use kernel::mm::mmu_notifier::interval;
 
 // [process]
 /// The data of the driver about a process, `struct kfd_process`.

@@ -4,18 +4,12 @@
 
 use super::*;
 use kernel::{
-    mm::{
-        kunit::{
-            TestMm,
-            PROT_READ, //
+    mm::mmu_notifier::{
+        list::{
+            Notifier,
+            Operations, //
         },
-        mmu_notifier::{
-            list::{
-                Notifier,
-                Operations, //
-            },
-            Range, //
-        }, //
+        Range, //
     },
     sync::SpinLockGuard, //
 };

@@ -6,8 +6,6 @@
 use super::*;
 use kernel::mm::mmu_notifier::{
     interval,
-    list,
-    Owner,
     Range, //
 };
 

@@ -4,21 +4,9 @@
 //! s390.
 
 use super::*;
-use kernel::mm::{
-    mmu_notifier::{
-        list::{
-            Notifier,
-            Operations, //
-        },
-        shared::{
-            self,
-            new_registry,
-            Object,
-            Ref,
-            Registry, //
-        }, //
-    },
-    MmapWriteLocked, //
+use kernel::mm::mmu_notifier::list::{
+    Notifier,
+    Operations, //
 };
 
 // [encl]

@@ -3,10 +3,6 @@
 //! lib/test_hmm.c: all of an address space, snapshots on the stack, and one mutex for both.
 
 use super::*;
-use kernel::{
-    mm::mmu_notifier::Owner,
-    page::PAGE_MASK, //
-};
 
 // [mirror]
 /// The mirror of a process, `struct dmirror`.

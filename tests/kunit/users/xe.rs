@@ -10,15 +10,8 @@ use kernel::{
         TwoPass,
         TwoPassNotifier, //
     },
-    new_rwsem,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        lock::rwsem::RwSemaphoreBackend,
         LockedBy,
-        RwSemaphore,
         RwSemaphoreReadGuard, //
     }, //
 };
