@@ -11,15 +11,7 @@ use kernel::mm::hmm::{
     Valid, //
 };
 
-struct Mirror {
-    pages: Mutex<usize>,
-}
-
-impl Operations for Mirror {
-    types!();
-    invalidate!();
-    try_invalidate!();
-}
+mirror!();
 
 pub fn first_page(mut valid: Valid<'_, Mirror>) -> Option<usize> {
     let (addr, entry) = valid.split().1.next()?;

@@ -14,15 +14,7 @@ use kernel::mm::hmm::{
     Slot, //
 };
 
-struct Mirror {
-    pages: Mutex<usize>,
-}
-
-impl Operations for Mirror {
-    types!();
-    invalidate!();
-    try_invalidate!();
-}
+mirror!();
 
 pub fn pfn(notifier: &Notifier<Mirror>, addr: usize) -> Result<usize> {
     let mut slots = [Slot::EMPTY];

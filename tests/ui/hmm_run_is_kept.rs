@@ -8,15 +8,7 @@ include!("common/mirror.rs");
 
 use kernel::mm::hmm::Valid;
 
-struct Mirror {
-    pages: Mutex<usize>,
-}
-
-impl Operations for Mirror {
-    types!();
-    invalidate!();
-    try_invalidate!();
-}
+mirror!();
 
 pub fn first_page(mut valid: Valid<'_, Mirror>) -> Option<usize> {
     let run = valid.split().1.runs().next()?;

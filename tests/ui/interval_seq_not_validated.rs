@@ -6,15 +6,7 @@
 
 include!("common/mirror.rs");
 
-struct Mirror {
-    pages: Mutex<usize>,
-}
-
-impl Operations for Mirror {
-    types!();
-    invalidate!();
-    try_invalidate!();
-}
+mirror!();
 
 pub fn pages(notifier: &Notifier<Mirror>) -> Option<usize> {
     let seq = notifier.read_begin();

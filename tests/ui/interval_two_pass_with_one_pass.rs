@@ -8,15 +8,7 @@ include!("common/mirror.rs");
 
 use kernel::mm::mmu_notifier::interval::TwoPassNotifier;
 
-struct Mirror {
-    pages: Mutex<usize>,
-}
-
-impl Operations for Mirror {
-    types!();
-    invalidate!();
-    try_invalidate!();
-}
+mirror!();
 
 pub fn register(mm: &MmWithUser, mirror: Mirror) -> Result {
     #[cfg(refused)]

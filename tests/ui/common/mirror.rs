@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A driver with an interval notifier, in pieces: a program takes those that it does not replace.
+// A driver with an interval notifier, whole, and in pieces for a program that replaces one.
 
 use kernel::{
     mm::{
@@ -61,6 +61,21 @@ macro_rules! try_invalidate {
             let (mut pages, done) = op.try_lock()?;
             *pages = 0;
             Ok(done)
+        }
+    };
+}
+
+#[allow(unused_macros)]
+macro_rules! mirror {
+    () => {
+        struct Mirror {
+            pages: Mutex<usize>,
+        }
+
+        impl Operations for Mirror {
+            types!();
+            invalidate!();
+            try_invalidate!();
         }
     };
 }
