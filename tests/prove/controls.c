@@ -32,30 +32,27 @@ static void slow_in_union(void *p, long x) { mutex_lock(p); }
 static void slow_by_address(void *p) { mutex_lock(p); }
 
 /* Locks, and the flag. */
-static bool p_lock(ARGS)
+CONTROL(p_lock)
 {
 	mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_lock)
 
-static bool p_two_calls(ARGS)
+CONTROL(p_two_calls)
 {
 	fast(mni);
 	slow(mni);
 	return 1;
 }
-OPS(p_two_calls)
 
-static bool n_plain_trylock(ARGS)
+CONTROL(n_plain_trylock)
 {
 	if (!mutex_trylock(&driver(mni)->lock))
 		return 0;
 	return 1;
 }
-OPS(n_plain_trylock)
 
-static bool n_values_flag(ARGS)
+CONTROL(n_values_flag)
 {
 	if (mmu_notifier_range_blockable(range))
 		mutex_lock(&driver(mni)->lock);
@@ -63,41 +60,36 @@ static bool n_values_flag(ARGS)
 		return 0;
 	return 1;
 }
-OPS(n_values_flag)
 
-static bool p_flag_inverted(ARGS)
+CONTROL(p_flag_inverted)
 {
 	if (!mmu_notifier_range_blockable(range))
 		mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_flag_inverted)
 
-static bool p_other_flag(ARGS)
+CONTROL(p_other_flag)
 {
 	if (range->flags & 2)
 		mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_other_flag)
 
-static bool n_values_early_return(ARGS)
+CONTROL(n_values_early_return)
 {
 	if (!mmu_notifier_range_blockable(range))
 		return 0;
 	mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(n_values_early_return)
 
-static bool p_early_return_of_another(ARGS)
+CONTROL(p_early_return_of_another)
 {
 	if (!mmu_notifier_range_blockable((void *)seq))
 		return 0;
 	mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_early_return_of_another)
 
 static noinline void inner(struct driver *d, bool may_block)
 {
@@ -105,42 +97,38 @@ static noinline void inner(struct driver *d, bool may_block)
 		mutex_lock(&d->lock);
 }
 
-static bool n_values_flag_passed(ARGS)
+CONTROL(n_values_flag_passed)
 {
 	inner(driver(mni), mmu_notifier_range_blockable(range));
 	return 1;
 }
-OPS(n_values_flag_passed)
 
-static bool p_flag_passed_inverted(ARGS)
+CONTROL(p_flag_passed_inverted)
 {
 	inner(driver(mni), !mmu_notifier_range_blockable(range));
 	return 1;
 }
-OPS(p_flag_passed_inverted)
 
 static noinline int may_wait(const struct mmu_notifier_range *range)
 {
 	return mmu_notifier_range_blockable(range) ? 5 : 0;
 }
 
-static bool n_values_flag_returned(ARGS)
+CONTROL(n_values_flag_returned)
 {
 	if (may_wait(range))
 		mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(n_values_flag_returned)
 
-static bool p_flag_in_driver(ARGS)
+CONTROL(p_flag_in_driver)
 {
 	if (driver(mni)->block)
 		mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_flag_in_driver)
 
-static bool n_values_switch(ARGS)
+CONTROL(n_values_switch)
 {
 	switch (mmu_notifier_range_blockable(range)) {
 	case 1:
@@ -151,9 +139,8 @@ static bool n_values_switch(ARGS)
 	}
 	return 1;
 }
-OPS(n_values_switch)
 
-static bool p_switch(ARGS)
+CONTROL(p_switch)
 {
 	switch (range->event) {
 	case MMU_NOTIFY_UNMAP:
@@ -163,15 +150,13 @@ static bool p_switch(ARGS)
 	}
 	return 1;
 }
-OPS(p_switch)
 
-static bool p_loop(ARGS)
+CONTROL(p_loop)
 {
 	for (struct driver *d = driver(mni); d; d = d->next)
 		mutex_lock(&d->lock);
 	return 1;
 }
-OPS(p_loop)
 
 static noinline void down(void *p, int depth)
 {
@@ -181,12 +166,11 @@ static noinline void down(void *p, int depth)
 		mutex_lock(p);
 }
 
-static bool p_recursion(ARGS)
+CONTROL(p_recursion)
 {
 	down(mni, 3);
 	return 1;
 }
-OPS(p_recursion)
 
 /* More sets of arguments than a function is looked at with. */
 static noinline void if_last(void *p, int x)
@@ -200,7 +184,7 @@ static noinline void if_last(void *p, int x)
 #define HUNDRED(f, p, x) TEN(f, p, x); TEN(f, p, x + 10); TEN(f, p, x + 20); TEN(f, p, x + 30); TEN(f, p, x + 40); \
 	TEN(f, p, x + 50); TEN(f, p, x + 60); TEN(f, p, x + 70); TEN(f, p, x + 80); TEN(f, p, x + 90)
 
-static bool p_many_arguments(ARGS)
+CONTROL(p_many_arguments)
 {
 	HUNDRED(if_last, mni, 0);
 	HUNDRED(if_last, mni, 100);
@@ -209,35 +193,30 @@ static bool p_many_arguments(ARGS)
 	TEN(if_last, mni, 220);
 	return 1;
 }
-OPS(p_many_arguments)
 
-static bool p_wait(ARGS)
+CONTROL(p_wait)
 {
 	wait_event(NULL, *(volatile int *)mni);
 	return 1;
 }
-OPS(p_wait)
 
-static bool p_sleep(ARGS)
+CONTROL(p_sleep)
 {
 	msleep(1);
 	return 1;
 }
-OPS(p_sleep)
 
-static bool n_values_no_timeout(ARGS)
+CONTROL(n_values_no_timeout)
 {
 	schedule_timeout(0);
 	return 1;
 }
-OPS(n_values_no_timeout)
 
-static bool p_timeout(ARGS)
+CONTROL(p_timeout)
 {
 	schedule_timeout(seq);
 	return 1;
 }
-OPS(p_timeout)
 
 /* Allocations: the flags go through every level. */
 static noinline void *middle(gfp_t gfp)
@@ -245,64 +224,56 @@ static noinline void *middle(gfp_t gfp)
 	return kmalloc(64, gfp | __GFP_ZERO);
 }
 
-static bool n_values_nowait(ARGS)
+CONTROL(n_values_nowait)
 {
 	driver(mni)->p = middle(GFP_NOWAIT);
 	return 1;
 }
-OPS(n_values_nowait)
 
-static bool n_values_atomic(ARGS)
+CONTROL(n_values_atomic)
 {
 	driver(mni)->p = middle(GFP_ATOMIC);
 	return 1;
 }
-OPS(n_values_atomic)
 
-static bool p_kernel(ARGS)
+CONTROL(p_kernel)
 {
 	driver(mni)->p = middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_kernel)
 
-static bool p_gfp_or(ARGS)
+CONTROL(p_gfp_or)
 {
 	driver(mni)->p = middle(GFP_NOWAIT | (seq ? __GFP_DIRECT_RECLAIM : 0));
 	return 1;
 }
-OPS(p_gfp_or)
 
-static bool n_values_gfp_masked(ARGS)
+CONTROL(n_values_gfp_masked)
 {
 	driver(mni)->p = middle(GFP_KERNEL & ~__GFP_DIRECT_RECLAIM);
 	return 1;
 }
-OPS(n_values_gfp_masked)
 
-static bool n_values_gfp_masked_late(ARGS)
+CONTROL(n_values_gfp_masked_late)
 {
 	driver(mni)->p = middle((gfp_t)seq & ~__GFP_DIRECT_RECLAIM);
 	return 1;
 }
-OPS(n_values_gfp_masked_late)
 
-static bool p_gfp_unknown(ARGS)
+CONTROL(p_gfp_unknown)
 {
 	driver(mni)->p = middle((gfp_t)seq);
 	return 1;
 }
-OPS(p_gfp_unknown)
 
-static bool n_values_gfp_by_flag(ARGS)
+CONTROL(n_values_gfp_by_flag)
 {
 	driver(mni)->p = middle(mmu_notifier_range_blockable(range) ? GFP_KERNEL : GFP_NOWAIT);
 	return 1;
 }
-OPS(n_values_gfp_by_flag)
 
 /* In a scope that must not reclaim, no allocation waits. Everything else does. */
-static bool n_values_noreclaim(ARGS)
+CONTROL(n_values_noreclaim)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 
@@ -310,60 +281,53 @@ static bool n_values_noreclaim(ARGS)
 	memalloc_noreclaim_restore(flags);
 	return 1;
 }
-OPS(n_values_noreclaim)
 
-static bool p_noreclaim_ended(ARGS)
+CONTROL(p_noreclaim_ended)
 {
 	memalloc_noreclaim_restore(memalloc_noreclaim_save());
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_ended)
 
-static bool p_noreclaim_cleared(ARGS)
+CONTROL(p_noreclaim_cleared)
 {
 	memalloc_noreclaim_save();
 	current->flags &= ~PF_MEMALLOC;
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_cleared)
 
-static bool n_values_noreclaim_other_flag(ARGS)
+CONTROL(n_values_noreclaim_other_flag)
 {
 	memalloc_noreclaim_save();
 	current->flags &= ~PF_MEMALLOC_NOFS;
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(n_values_noreclaim_other_flag)
 
-static bool p_noreclaim_lock(ARGS)
+CONTROL(p_noreclaim_lock)
 {
 	memalloc_noreclaim_save();
 	mutex_lock(&driver(mni)->lock);
 	return 1;
 }
-OPS(p_noreclaim_lock)
 
-static bool p_nofs(ARGS)
+CONTROL(p_nofs)
 {
 	memalloc_flags_save(PF_MEMALLOC_NOFS);
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_nofs)
 
-static bool p_noreclaim_on_one_path(ARGS)
+CONTROL(p_noreclaim_on_one_path)
 {
 	if (seq)
 		memalloc_noreclaim_save();
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_on_one_path)
 
-static bool p_noreclaim_in_loop(ARGS)
+CONTROL(p_noreclaim_in_loop)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 
@@ -373,9 +337,8 @@ static bool p_noreclaim_in_loop(ARGS)
 	}
 	return 1;
 }
-OPS(p_noreclaim_in_loop)
 
-static bool n_values_noreclaim_nested(ARGS)
+CONTROL(n_values_noreclaim_nested)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 
@@ -386,9 +349,8 @@ static bool n_values_noreclaim_nested(ARGS)
 	memalloc_noreclaim_restore(flags);
 	return 1;
 }
-OPS(n_values_noreclaim_nested)
 
-static bool n_values_noreclaim_by_gfp(ARGS)
+CONTROL(n_values_noreclaim_by_gfp)
 {
 	unsigned int flags = scope_begins(GFP_NOWAIT);
 
@@ -396,9 +358,8 @@ static bool n_values_noreclaim_by_gfp(ARGS)
 	scope_ends(flags);
 	return 1;
 }
-OPS(n_values_noreclaim_by_gfp)
 
-static bool p_noreclaim_by_gfp(ARGS)
+CONTROL(p_noreclaim_by_gfp)
 {
 	unsigned int flags = scope_begins((gfp_t)seq);
 
@@ -406,245 +367,220 @@ static bool p_noreclaim_by_gfp(ARGS)
 	scope_ends(flags);
 	return 1;
 }
-OPS(p_noreclaim_by_gfp)
 
-static bool p_noreclaim_ended_there(ARGS)
+CONTROL(p_noreclaim_ended_there)
 {
 	scope_ends(scope_begins(GFP_NOWAIT));
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_ended_there)
 
-static bool p_noreclaim_of_another_task(ARGS)
+CONTROL(p_noreclaim_of_another_task)
 {
 	((struct task_struct *)driver(mni)->p)->flags |= PF_MEMALLOC;
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_of_another_task)
 
-static bool p_noreclaim_flags_of_another_task(ARGS)
+CONTROL(p_noreclaim_flags_of_another_task)
 {
 	memalloc_noreclaim_save();
 	if (!(((struct task_struct *)driver(mni)->p)->flags & PF_MEMALLOC))
 		mutex_lock(mni);
 	return 1;
 }
-OPS(p_noreclaim_flags_of_another_task)
 
-static bool p_noreclaim_perhaps_of_this_task(ARGS)
+CONTROL(p_noreclaim_perhaps_of_this_task)
 {
 	memalloc_noreclaim_save();
 	((struct task_struct *)driver(mni)->p)->flags = 0;
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_perhaps_of_this_task)
 
 static noinline void ends_scope(void *p) { current->flags = 0; }
 static noinline void calls_end(void *p, char c) { ends_scope(p); }
 static void ends_scope_of(void *p, char c) { current->flags = 0; }
 struct ending { long a; void (*run)(void *p, char c); } ending = { .run = ends_scope_of };
 
-static bool p_noreclaim_ended_by_callee(ARGS)
+CONTROL(p_noreclaim_ended_by_callee)
 {
 	memalloc_noreclaim_save();
 	calls_end(mni, 1);
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_ended_by_callee)
 
-static bool p_noreclaim_ended_by_pointer(ARGS)
+CONTROL(p_noreclaim_ended_by_pointer)
 {
 	memalloc_noreclaim_save();
 	((struct ending *)driver(mni)->p)->run(mni, 1);
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_ended_by_pointer)
 
-static bool p_noreclaim_ended_by_assembly(ARGS)
+CONTROL(p_noreclaim_ended_by_assembly)
 {
 	memalloc_noreclaim_save();
 	asm volatile("call %c0" : : "i"(ends_scope));
 	middle(GFP_KERNEL);
 	return 1;
 }
-OPS(p_noreclaim_ended_by_assembly)
 
 /* Function pointers. */
 struct ops ops = { .first = fast, .second = twice };
 const struct slow_ops slow_ops = { 1, slow };
 
-static bool n_fields_ops(ARGS)
+CONTROL(n_fields_ops)
 {
 	driver(mni)->ops->first(mni);
 	return 1;
 }
-OPS(n_fields_ops)
 
-static bool p_ops(ARGS)
+CONTROL(p_ops)
 {
 	driver(mni)->slow->run(mni);
 	return 1;
 }
-OPS(p_ops)
 
 struct stored { long a; void (*run)(void *p); };
 void store(struct stored *s) { s->run = slow; }
 
-static bool p_ops_stored(ARGS)
+CONTROL(p_ops_stored)
 {
 	driver(mni)->next->ops = &ops;
 	((struct stored *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_ops_stored)
 
 struct stored_fast { long a; void (*run)(void *p); };
 void store_fast(struct stored_fast *s) { s->run = fast; }
 
-static bool n_fields_stored(ARGS)
+CONTROL(n_fields_stored)
 {
 	((struct stored_fast *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(n_fields_stored)
 
 struct copied { long a; void (*run)(void *p); };
 void copy(struct copied *c, struct stored *s) { c->run = s->run; }
 
-static bool p_copied(ARGS)
+CONTROL(p_copied)
 {
 	((struct copied *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_copied)
 
 struct by_parameter { long a; void (*run)(void *p); };
 static noinline void set(struct by_parameter *b, void (*run)(void *p)) { b->run = run; }
 void sets(struct by_parameter *b) { set(b, slow); }
 
-static bool p_stored_by_parameter(ARGS)
+CONTROL(p_stored_by_parameter)
 {
 	((struct by_parameter *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_stored_by_parameter)
 
 struct by_parameter2 { long a; void (*run)(void *p); };
 static noinline void set2(struct by_parameter2 *b, void (*run)(void *p)) { b->run = run; }
 void sets2(struct by_parameter2 *b) { set2(b, fast); }
 
-static bool n_fields_stored_by_parameter(ARGS)
+CONTROL(n_fields_stored_by_parameter)
 {
 	((struct by_parameter2 *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(n_fields_stored_by_parameter)
 
 struct by_address { long a; void (*run)(void *p); };
 static noinline void write(void (**to)(void *p), void (*run)(void *p)) { *to = run; }
 void writes(struct by_address *b) { write(&b->run, slow_by_address); }
 
-static bool p_stored_by_address(ARGS)
+CONTROL(p_stored_by_address)
 {
 	((struct by_address *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_stored_by_address)
 
 struct returned { long a; void (*run)(void *p); };
 static noinline void *pick(void) { return slow; }
 void picks(struct returned *r) { r->run = pick(); }
 
-static bool p_returned(ARGS)
+CONTROL(p_returned)
 {
 	((struct returned *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_returned)
 
 static void (*const table[])(void *p) = { fast, slow };
 
-static bool p_in_array(ARGS)
+CONTROL(p_in_array)
 {
 	table[seq & 1](mni);
 	return 1;
 }
-OPS(p_in_array)
 
 static void (*const fast_table[])(void *p) = { fast, fast };
 
-static bool n_fields_in_array(ARGS)
+CONTROL(n_fields_in_array)
 {
 	fast_table[seq & 1](mni);
 	return 1;
 }
-OPS(n_fields_in_array)
 
 struct with_union { union { char x; struct { void (*other)(void *p, long x); char big[40]; }; }; void (*run)(void *p, long x); };
 struct with_union with_union = { .x = 5, .run = slow_in_union };
 
-static bool p_in_union(ARGS)
+CONTROL(p_in_union)
 {
 	((struct with_union *)driver(mni)->p)->run(mni, 1);
 	return 1;
 }
-OPS(p_in_union)
 
 struct anonymous { int a; struct { int b; void (*run)(void *p); }; };
 void anonymous(struct anonymous *a) { a->run = slow; }
 
-static bool p_in_anonymous_struct(ARGS)
+CONTROL(p_in_anonymous_struct)
 {
 	((struct anonymous *)driver(mni)->p)->run(mni);
 	return 1;
 }
-OPS(p_in_anonymous_struct)
 
 struct typed { long a; int (*run)(int x); };
 void *untyped_sink;
 void typed(struct typed *t) { t->run = twice; *(void **)&t->run = untyped_sink; untyped_sink = slow; }
 
-static bool n_kcfi_other_type(ARGS)
+CONTROL(n_kcfi_other_type)
 {
 	(void)((struct typed *)driver(mni)->p)->run(3);
 	return 1;
 }
-OPS(n_kcfi_other_type)
 
 static noinline void apply(void (*f)(void *p), void *p)
 {
 	f(p);
 }
 
-static bool n_values_passed(ARGS)
+CONTROL(n_values_passed)
 {
 	apply(fast, mni);
 	return 1;
 }
-OPS(n_values_passed)
 
-static bool p_passed(ARGS)
+CONTROL(p_passed)
 {
 	apply(slow, mni);
 	return 1;
 }
-OPS(p_passed)
 
 struct later { long a; void (*run)(void *p); };
 
-static bool n_plain_asynchronous(ARGS)
+CONTROL(n_plain_asynchronous)
 {
 	((struct later *)driver(mni)->p)->run = slow;
 	return 1;
 }
-OPS(n_plain_asynchronous)
 
-static bool p_two_fields(ARGS)
+CONTROL(p_two_fields)
 {
 	if (seq & 1)
 		driver(mni)->ops->first(mni);
@@ -652,7 +588,6 @@ static bool p_two_fields(ARGS)
 		driver(mni)->slow->run(mni);
 	return 1;
 }
-OPS(p_two_fields)
 
 /* Structs on the stack. */
 static bool handler(struct parameters *p)
@@ -669,7 +604,7 @@ static noinline bool handle(struct parameters *p)
 	return p->handler(&copy);
 }
 
-static bool n_objects_flag(ARGS)
+CONTROL(n_objects_flag)
 {
 	struct parameters p = {
 		.address = seq, .handler = handler, .may_block = mmu_notifier_range_blockable(range),
@@ -678,16 +613,14 @@ static bool n_objects_flag(ARGS)
 	handle(&p);
 	return 1;
 }
-OPS(n_objects_flag)
 
-static bool p_object_flag(ARGS)
+CONTROL(p_object_flag)
 {
 	struct parameters p = { .address = seq, .handler = handler, .may_block = 1 };
 	
 	handle(&p);
 	return 1;
 }
-OPS(p_object_flag)
 
 static bool handler2(struct parameters *p)
 {
@@ -699,7 +632,7 @@ static bool handler2(struct parameters *p)
 static noinline bool handle2(struct parameters *p) { return p->handler(p); }
 static noinline void scribble(struct parameters *p) { p->may_block = *(volatile char *)&p->address & 1; }
 
-static bool p_object_written(ARGS)
+CONTROL(p_object_written)
 {
 	struct parameters p = { .address = seq, .handler = handler2, .may_block = 0 };
 	
@@ -708,12 +641,11 @@ static bool p_object_written(ARGS)
 		return 0;
 	return 1;
 }
-OPS(p_object_written)
 
 static struct parameters *volatile kept;
 noinline void keeper(void) { kept->may_block = 1; }
 
-static bool p_object_kept(ARGS)
+CONTROL(p_object_kept)
 {
 	struct parameters p = { .address = seq, .handler = handler, .may_block = 0 };
 	
@@ -722,70 +654,61 @@ static bool p_object_kept(ARGS)
 	handler(&p);
 	return 1;
 }
-OPS(p_object_kept)
 
 /* Links, and what cannot be followed. */
-static bool n_plain_weak(ARGS)
+CONTROL(n_plain_weak)
 {
 	weak_one(mni);
 	return 1;
 }
-OPS(n_plain_weak)
 
 static noinline void same_name(void *p) { *(int *)p = 2; }
 
-static bool n_plain_same_name(ARGS)
+CONTROL(n_plain_same_name)
 {
 	same_name(mni);
 	return 1;
 }
-OPS(n_plain_same_name)
 
-static bool u_no_body(ARGS)
+CONTROL(u_no_body)
 {
 	nowhere();
 	return 1;
 }
-OPS(u_no_body)
 
 struct empty { void (*run)(void *p, int a, int b); };
 
-static bool u_no_target(ARGS)
+CONTROL(u_no_target)
 {
 	((struct empty *)driver(mni)->p)->run(mni, 1, 2);
 	return 1;
 }
-OPS(u_no_target)
 
-static bool u_assembly(ARGS)
+CONTROL(u_assembly)
 {
 	asm volatile("call *%0" : : "r"(seq));
 	return 1;
 }
-OPS(u_assembly)
 
-static bool p_assembly(ARGS)
+CONTROL(p_assembly)
 {
 	asm volatile("call %c0" : : "i"(slow));
 	return 1;
 }
-OPS(p_assembly)
 
-static bool p_assembly_by_name(ARGS)
+CONTROL(p_assembly_by_name)
 {
 	asm volatile("call mutex_lock");
 	return 1;
 }
-OPS(p_assembly_by_name)
 
-static bool n_plain_assembly(ARGS)
+CONTROL(n_plain_assembly)
 {
 	asm volatile("lock; incl %0" : "+m"(*(int *)mni));
 	return 1;
 }
-OPS(n_plain_assembly)
 
-static bool p_asm_goto(ARGS)
+CONTROL(p_asm_goto)
 {
 	asm goto("jmp %l0" : : : : out);
 	return 0;
@@ -793,9 +716,8 @@ out:
 	mutex_lock(mni);
 	return 1;
 }
-OPS(p_asm_goto)
 
-static bool n_plain_null(ARGS)
+CONTROL(n_plain_null)
 {
 	void (*f)(void *p) = NULL;
 	
@@ -805,7 +727,6 @@ static bool n_plain_null(ARGS)
 		f(mni);
 	return 1;
 }
-OPS(n_plain_null)
 
 /* Callbacks of list notifiers, and the second pass. */
 static int n_values_list_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)

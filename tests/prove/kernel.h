@@ -115,4 +115,8 @@ static inline void *kmalloc(size_t size, gfp_t gfp)
 #define wait_event(q, condition) do { if (!(condition)) for (;;) { if (condition) break; schedule(); } } while (0)
 
 #define ARGS struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range, unsigned long seq
-#define OPS(f) const struct mmu_interval_notifier_ops f##_ops = { .invalidate = f };
+/* A callback of this name, whose body follows, and the operations that it belongs to. */
+#define CONTROL(f)								\
+	static bool f(ARGS);							\
+	const struct mmu_interval_notifier_ops f##_ops = { .invalidate = f };	\
+	static bool f(ARGS)
