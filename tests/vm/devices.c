@@ -22,6 +22,7 @@
 
 #include "device.h"
 #include "expect.h"
+#include "files.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -33,20 +34,11 @@
 #define SPARE		(128L << 20)
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), len = strlen(text), ret;
-
-	ret = write(fd, text, len);
-	close(fd);
-	return ret == len ? 0 : -1;
-}
-
 /* The milliseconds that khugepaged sleeps after a scan, and without memory. */
 static int khugepaged_sleeps(const char *scan, const char *alloc)
 {
-	return write_file(THP "khugepaged/scan_sleep_millisecs", scan) ||
-	       write_file(THP "khugepaged/alloc_sleep_millisecs", alloc);
+	return !write_file(THP "khugepaged/scan_sleep_millisecs", scan) ||
+	       !write_file(THP "khugepaged/alloc_sleep_millisecs", alloc);
 }
 
 FIXTURE(device)
@@ -90,15 +82,7 @@ FIXTURE_TEARDOWN(device)
 /* The kilobytes of this process in huge pages. */
 static long huge_kb(void)
 {
-	FILE *file = fopen("/proc/self/smaps_rollup", "r");
-	char line[256];
-	long kb = -1;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "AnonHugePages: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
+	return number_in("/proc/self/smaps_rollup", "AnonHugePages: %ld");
 }
 
 /* A process that acts on us once it is let go, after the device did. */
@@ -176,7 +160,7 @@ TEST_F(device, huge_page_is_split)
 	FILL_HUGE_PAGE();
 	snprintf(range, sizeof(range), "%d,0x%lx,0x%lx,0", getpid(),
 		 (unsigned long)self->mem, (unsigned long)self->mem + HUGE_PAGE);
-	EXPECT_EQ(0, write_file("/sys/kernel/debug/split_huge_pages", range));
+	EXPECT_TRUE(write_file("/sys/kernel/debug/split_huge_pages", range));
 	EXPECT_EQ(0, huge_kb());
 	*last = 'b';
 	EXPECT_READ_ANEW('b', last);
@@ -252,7 +236,7 @@ TEST_F(device, another_process_reclaims)
 
 static int compact(pid_t pid, void *unused)
 {
-	return write_file("/proc/sys/vm/compact_memory", "1");
+	return !write_file("/proc/sys/vm/compact_memory", "1");
 }
 
 /* Where a page is in memory. */

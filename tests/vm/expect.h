@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static inline int expect(int good, const char *what, const char *how,
 			 long long expected, long long got)
@@ -23,20 +24,6 @@ static inline int expect(int good, const char *what, const char *how,
 	expect((long long)(got) >= (long long)(least), #got, "at least ",	\
 	       least, got)
 
-/* The kilobytes of memory that are free; some are in lists of the CPUs. */
-static inline long free_kb(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	char line[256];
-	long kb = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "MemFree: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
-}
-
 /*
  * Seconds until a missing event is a failure. The first process of the guest
  * measures how slow the guest is.
@@ -47,5 +34,14 @@ static inline int patience(void)
 
 	return 20 * (slowness ? atoi(slowness) : 1);
 }
+
+/* Whether @condition becomes true, which it must now. */
+#define BECOMES(condition)						\
+	({								\
+		int _left = patience() * 100;				\
+		while (!(condition) && _left--)				\
+			usleep(10000);					\
+		_left >= 0;						\
+	})
 
 #endif /* EXPECT_H */

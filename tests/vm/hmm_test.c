@@ -25,6 +25,7 @@
 #include <lib/test_hmm_uapi.h>
 
 #include "expect.h"
+#include "files.h"
 #include "page.h"
 
 #define PAGES		16

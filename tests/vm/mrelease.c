@@ -14,6 +14,7 @@
 #include <kselftest_harness.h>
 
 #include "expect.h"
+#include "files.h"
 #include "held.h"
 #include "page.h"
 #include "uninterruptible.h"
@@ -142,31 +143,6 @@ static long long asked(FIXTURE_DATA(victim) *self)
 	return mirror_stats(self->mirror).nonblock;
 }
 
-/* The kilobytes of anonymous memory that a thread has. */
-static long anon_kb(pid_t tid)
-{
-	char path[64], line[256];
-	long kb = -1;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "RssAnon: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	ret = write(fd, text, strlen(text));
-	close(fd);
-	return ret == (int)strlen(text);
-}
-
 /* Has the thread that is held not exit, and kills the process. */
 static void kill_and_hold(FIXTURE_DATA(victim) *self)
 {
@@ -177,16 +153,10 @@ static void kill_and_hold(FIXTURE_DATA(victim) *self)
 /* Whether the process exits, which it must now. */
 static int exits(FIXTURE_DATA(victim) *self)
 {
-	int i, limit = patience();
-
-	for (i = 0; i < limit * 100; i++) {
-		if (waitpid(self->pid, NULL, WNOHANG) == self->pid) {
-			self->pid = 0;
-			return 1;
-		}
-		nap();
-	}
-	return 0;
+	if (!BECOMES(waitpid(self->pid, NULL, WNOHANG) == self->pid))
+		return 0;
+	self->pid = 0;
+	return 1;
 }
 
 /* What must not have changed, as the process was not killed. */

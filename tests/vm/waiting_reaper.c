@@ -17,6 +17,7 @@
 #include <kselftest_harness.h>
 
 #include "expect.h"
+#include "files.h"
 #include "held.h"
 
 #ifndef PROCESS_MRELEASE_WAIT
@@ -60,15 +61,6 @@ FIXTURE(reaper)
 };
 
 #define LOG		(4UL << 20)
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	ret = write(fd, text, strlen(text));
-	close(fd);
-	return ret == (int)strlen(text);
-}
 
 FIXTURE_SETUP(reaper)
 {
@@ -212,22 +204,6 @@ static struct stats stats(struct victim *v)
 	return stats;
 }
 
-/* The kilobytes of anonymous memory of the thread that is held. */
-static long anon_kb(struct victim *v)
-{
-	char path[64], line[256];
-	long kb = -1;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", v->plan->held);
-	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "RssAnon: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
-}
-
 /*
  * The microseconds at which the kernel logged "oom_reaper: @what@pid (", or 0 if
  * it has not since the test began.
@@ -256,15 +232,6 @@ static long long logged(FIXTURE_DATA(reaper) * self, const char *what, pid_t pid
 	return us;
 }
 
-/* Whether @condition becomes true, which it must now. */
-#define BECOMES(condition)						\
-	({								\
-		int _left = patience() * 100;				\
-		while (!(condition) && _left--)				\
-			nap();						\
-		_left >= 0;						\
-	})
-
 #define EXPECT_LOGGED(what, v)						\
 	EXPECT_TRUE(BECOMES(logged(self, what, (v)->pid)))
 
@@ -290,7 +257,7 @@ static int exits(struct victim *v)
 	return BECOMES(waitpid(v->pid, NULL, WNOHANG) == v->pid) ? (v->pid = 0, 1) : 0;
 }
 
-#define EXPECT_ALL_THERE(v)	EXPECT_LE((long)MEMORY / 1024, anon_kb(v))
+#define EXPECT_ALL_THERE(v)	EXPECT_LE((long)MEMORY / 1024, anon_kb((v)->plan->held))
 
 TEST_F(reaper, switch_is_on_or_off)
 {
@@ -343,7 +310,7 @@ TEST_F(reaper, waits_for_a_driver_that_always_refuses)
 	us = logged(self, REAPED, v->pid) - logged(self, GAVE_UP, v->pid);
 	printf("# reaped %lld ms after the reaper gave up\n", us / 1000);
 	EXPECT_LE(300 * 1000, us);
-	EXPECT_EQ(0, anon_kb(v));
+	EXPECT_EQ(0, anon_kb(v->plan->held));
 	EXPECT_LE(10, stats(v).refused);
 	EXPECT_LT(0, stats(v).waited);
 	EXPECT_TRUE(oom_killer_goes_on(v));
@@ -367,7 +334,7 @@ TEST_F(reaper, waits_until_the_driver_lets_go)
 
 	EXPECT_TRUE(let_go(v));
 	EXPECT_LOGGED(REAPED, v);
-	EXPECT_EQ(0, anon_kb(v));
+	EXPECT_EQ(0, anon_kb(v->plan->held));
 	EXPECT_EQ(0, stats(v).waiting);
 	EXPECT_TRUE(exits(v));
 }
@@ -388,7 +355,7 @@ TEST_F(reaper, one_driver_never_lets_go)
 	for (int i = 1; i < VICTIMS; i++) {
 		EXPECT_LOGGED(WAITING, v[i]);
 		EXPECT_LOGGED(REAPED, v[i]);
-		EXPECT_EQ(0, anon_kb(v[i]));
+		EXPECT_EQ(0, anon_kb(v[i]->plan->held));
 		EXPECT_TRUE(exits(v[i]));
 	}
 	EXPECT_EQ(1, stats(v[0]).waiting);
@@ -454,7 +421,7 @@ TEST_F(reaper, list_notifier_keeps_others_from_exiting)
 	/* The memory of the other one comes back. */
 	oom_kill(other);
 	EXPECT_LOGGED(REAPED, other);
-	EXPECT_EQ(0, anon_kb(other));
+	EXPECT_EQ(0, anon_kb(other->plan->held));
 	ptrace(PTRACE_DETACH, other->plan->held, NULL, NULL);
 	sleep(1);
 	EXPECT_EQ(0, waitpid(other->pid, NULL, WNOHANG));
@@ -507,7 +474,7 @@ TEST_F(reaper, mrelease_waits_if_it_may)
 	EXPECT_TRUE(let_go(v));
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
-	EXPECT_EQ(0, anon_kb(v));
+	EXPECT_EQ(0, anon_kb(v->plan->held));
 	EXPECT_TRUE(exits(v));
 }
 
