@@ -110,6 +110,24 @@ mod tests {
         types::Opaque, //
     };
 
+    /// Like [`super::check`], with functions that do not fail.
+    fn check(
+        headers: &[&CStr],
+        detail: &CStr,
+        silent: impl FnOnce(),
+        reported: impl FnOnce(),
+    ) -> Result {
+        let silent = || {
+            silent();
+            Ok(())
+        };
+        let reported = || {
+            reported();
+            Ok(())
+        };
+        super::check(headers, detail, silent, reported)
+    }
+
     #[test]
     fn free_mutex_in_section() -> Result {
         let free = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
@@ -119,14 +137,8 @@ mod tests {
             &[WAIT_CONTEXT, MIGHT_SLEEP],
             // The address is in the function that began the section, and not in a helper.
             c"(non_block){.+.+}-{3:3}, at: _R",
-            || {
-                non_block(|_| drop((spin.lock(), free.try_lock())));
-                Ok(())
-            },
-            || {
-                non_block(|_| drop((spin.lock(), free.lock())));
-                Ok(())
-            },
+            || non_block(|_| drop((spin.lock(), free.try_lock()))),
+            || non_block(|_| drop((spin.lock(), free.lock()))),
         )
     }
 
@@ -152,14 +164,12 @@ mod tests {
                 drop(silent.lock());
                 ANSWER.might_acquire();
                 answer(&silent);
-                Ok(())
             },
             || {
                 let guard = reported.lock();
                 ANSWER.might_acquire();
                 drop(guard);
                 answer(&reported);
-                Ok(())
             },
         )
     }
@@ -175,13 +185,11 @@ mod tests {
                 answer(&silent);
                 let _guard = silent.lock();
                 drop(ANSWER.acquire_try());
-                Ok(())
             },
             || {
                 answer(&reported);
                 let _guard = reported.lock();
                 drop(ANSWER.acquire());
-                Ok(())
             },
         )
     }
@@ -201,13 +209,11 @@ mod tests {
             || {
                 let _map = map.acquire_try();
                 drop(spin.try_lock());
-                Ok(())
             },
             || {
                 let _map = map.acquire_try();
                 // A spinlock sleeps with PREEMPT_RT.
                 drop(spin.lock());
-                Ok(())
             },
         )
     }
@@ -242,12 +248,8 @@ mod tests {
                     // The type of this map is unchecked.
                     ANSWER.might_acquire();
                 });
-                Ok(())
             },
-            || {
-                non_block(|_| SLEEP.might_acquire());
-                Ok(())
-            },
+            || non_block(|_| SLEEP.might_acquire()),
         )
     }
 
@@ -265,12 +267,10 @@ mod tests {
                 WAITED_FOR.might_acquire();
                 let _fast = FAST.acquire_try();
                 non_block(|_| ());
-                Ok(())
             },
             || {
                 let _fast = FAST.acquire_try();
                 WAITED_FOR.might_acquire();
-                Ok(())
             },
         )
     }
@@ -298,12 +298,8 @@ mod tests {
                 drop(sem.read());
                 drop(sem.lock());
                 non_block(|_| drop(sem.try_lock()));
-                Ok(())
             },
-            || {
-                non_block(|_| drop(sem.read()));
-                Ok(())
-            },
+            || non_block(|_| drop(sem.read())),
         )
     }
 
@@ -317,12 +313,8 @@ mod tests {
             || {
                 drop(sem.lock());
                 non_block(|_| drop(sem.try_lock()));
-                Ok(())
             },
-            || {
-                non_block(|_| drop(sem.lock()));
-                Ok(())
-            },
+            || non_block(|_| drop(sem.lock())),
         )
     }
 
@@ -336,12 +328,8 @@ mod tests {
             || {
                 drop(sem.read());
                 drop(sem.read());
-                Ok(())
             },
-            || {
-                drop((sem.read(), sem.read()));
-                Ok(())
-            },
+            || drop((sem.read(), sem.read())),
         )
     }
 
@@ -383,14 +371,8 @@ mod tests {
         check(
             &[WAIT_CONTEXT, MIGHT_SLEEP],
             c"(non_block){",
-            || {
-                non_block(|_| drop(MmWithUser::into_mmput_async(silent)));
-                Ok(())
-            },
-            || {
-                non_block(|_| drop(reported));
-                Ok(())
-            },
+            || non_block(|_| drop(MmWithUser::into_mmput_async(silent))),
+            || non_block(|_| drop(reported)),
         )
     }
 
@@ -402,14 +384,8 @@ mod tests {
         check(
             &[WAIT_CONTEXT, MIGHT_SLEEP],
             c"(non_block){",
-            || {
-                flush();
-                Ok(())
-            },
-            || {
-                non_block(|_| flush());
-                Ok(())
-            },
+            || flush(),
+            || non_block(|_| flush()),
         )
     }
 
@@ -424,12 +400,10 @@ mod tests {
             || {
                 let mut guard = mutex.lock();
                 drop(condvar.wait_interruptible_timeout(&mut guard, 1));
-                Ok(())
             },
             || {
                 let mut guard = mutex.lock();
                 non_block(|_| drop(condvar.wait_interruptible_timeout(&mut guard, 1)));
-                Ok(())
             },
         )
     }
