@@ -384,7 +384,7 @@ mod tests {
         check(
             &[WAIT_CONTEXT, MIGHT_SLEEP],
             c"(non_block){",
-            || flush(),
+            flush,
             || non_block(|_| flush()),
         )
     }
