@@ -27,7 +27,8 @@ EXAMPLES = PROJECT / "tests/reap"
 TEMPLATE = EXAMPLES / "template"
 # The driver in the template is there in both.
 LANGUAGES = {"rust": ".rs", "c": ".c"}
-MEMORY = "256M"
+# In less, a node of the guest with KASAN has too few free pages to move some to it.
+MEMORY = "512M"
 # How many seconds a situation on a quick machine may go on without news.
 LIMIT = 120
 

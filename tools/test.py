@@ -188,8 +188,6 @@ REAPED = {
 def reaped(table, tree, config):
     """Put the examples of `make reap` before the OOM reaper, and the drivers that it writes to begin with."""
     obj = build(tree, config)
-    # There, a huge page has 32 MiB.
-    memory = "512M" if config == "arm64-16k" else reap.MEMORY
     for name, expected in REAPED.items():
         if name == "rdma_rxe" and config != "x86_64":
             continue
@@ -199,7 +197,7 @@ def reaped(table, tree, config):
             if name.startswith("template-"):
                 folder = pathlib.Path(scratch) / name
                 reap.write_template(folder, name.removeprefix("template-"))
-            bench = reap.put(tree, config, obj, folder, expected and list(expected), memory=memory)
+            bench = reap.put(tree, config, obj, folder, expected and list(expected))
         wrong = [f"{row.situation}: {row.result()}" for row in bench.rows.values()
                  if not re.fullmatch(expected.get(row.situation, OK) if expected else OK, row.result())]
         counts = Counts(len(bench.rows) - len(wrong), len(wrong))

@@ -5,7 +5,7 @@
 # RDMA in software (rxe) on a network that is only in the guest.
 
 set -e
-for module in dummy udp_tunnel ib_core ib_uverbs_support ib_uverbs rdma_rxe; do
+for module in dummy udp_tunnel dimlib ib_core ib_uverbs_support ib_uverbs rdma_rxe; do
 	insmod /lib/modules/$module.ko
 done
 ip link set lo up
