@@ -8,6 +8,8 @@ from initramfs import compile_program, libraries, with_libraries
 FOLDER = PROJECT / "tests/foreign"
 # The tests in tools/testing/selftests/mm that change memory of their own, take less than a minute, and have the same
 # results each time.
+# uffd-unit-tests takes four minutes. Its rwp-mprotect expects that nobody reads memory before mprotect(2), as attach.c
+# does with the CPU and with the device. The other tests in it have the same results.
 SELFTESTS = ["cow", "droppable", "guard-regions", "gup_longterm", "hugetlb-madvise", "madv_populate", "merge",
              "mkdirty", "mlock2-tests", "mremap_dontunmap", "mremap_test", "pagemap_ioctl", "prctl_thp_disable",
              "process_madv", "split_huge_page_test", "uffd-wp-mremap"]
