@@ -56,7 +56,7 @@ static const struct {
 	[FAULTS] = { "pages looked up", 3000 },
 	/* Few on a busy machine, which runs one thread after the other. */
 	[RETRIES] = { "look-ups overtaken", 20 },
-	[INVALIDATIONS] = { "callbacks", 5000 },
+	[INVALIDATIONS] = { "callbacks", 1000 },
 	[NONBLOCK] = { "non-blocking callbacks", 100 },
 	[REFUSED] = { "non-blocking: refused", 0 },
 	[DROPPED] = { "pages dropped by callbacks", 2000 },
