@@ -381,12 +381,9 @@ mod tests {
         // SAFETY: The workqueue is always there.
         let flush = || unsafe { bindings::__flush_workqueue(bindings::system_percpu_wq) };
 
-        check(
-            &[WAIT_CONTEXT, MIGHT_SLEEP],
-            c"(non_block){",
-            flush,
-            || non_block(|_| flush()),
-        )
+        check(&[WAIT_CONTEXT, MIGHT_SLEEP], c"(non_block){", flush, || {
+            non_block(|_| flush())
+        })
     }
 
     #[test]
