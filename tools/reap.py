@@ -27,7 +27,7 @@ EXAMPLES = PROJECT / "tests/reap"
 TEMPLATE = EXAMPLES / "template"
 # The driver in the template is there in both.
 LANGUAGES = {"rust": ".rs", "c": ".c"}
-# In less, a node of the guest with KASAN has too few free pages to move some to it.
+# With less, a node of a guest with KASAN has no free pages for a migration, and huge pages of 32 MiB do not fit.
 MEMORY = "512M"
 # How many seconds a situation on a quick machine may go on without news.
 LIMIT = 120

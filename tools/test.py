@@ -95,7 +95,7 @@ TRIED_FIRST = ["devices", "load", "mirror", "queued_work", "shared", "unload"]
 
 
 def ending(append):
-    """Return the end of the names of results: nothing without further options for the guest."""
+    """Return the end of the names of results from guests with these options; only TRY_FIRST has one."""
     return "-tried-first" if guest.TRY_FIRST in append else ""
 
 
